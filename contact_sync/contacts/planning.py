@@ -1,0 +1,251 @@
+"""The plan of a window: for every row what to do and why, for every touched contact what to send.
+
+Pure: it reads a normalized frame and a directory, changes only that directory (so that the next window of a run
+sees what this one will have done), and returns the plan's rows. Sending belongs to `steps.deliver`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from contact_sync.contacts.fields import CONTACT_FIELDS, MAX_EXTERNAL_IDS
+from contact_sync.contacts.identity import NEW, Directory, Link, business_key
+from contact_sync.contacts.schemas import DEDUP_MATCHES, frame_of, records
+
+KEY = "key"
+"""Names the external source of the business keys; a CRM record's source is named after the CRM."""
+
+
+ExternalId = tuple[str, str]
+"""An external id: the source's name and the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRequest:
+    """What delivery sends for one contact.
+
+    Attributes:
+        kind: `upsert` or `remove`.
+        matching: (source name, value) of the external ids by which Genesys finds the contact, strongest first.
+        external_ids: (source name, value) of those that the contact carries from now on.
+        contact: The canonical contact to send.
+        clear: Fields that we delivered before and that the CRM has emptied.
+        release: Whether external ids that are not listed are taken off the contact.
+    """
+
+    kind: str
+    matching: tuple[ExternalId, ...] = ()
+    external_ids: tuple[ExternalId, ...] = ()
+    contact: Mapping[str, str] = field(default_factory=dict)
+    clear: tuple[str, ...] = ()
+    release: bool = False
+
+    def to_json(self) -> str:
+        """Return the request as one line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "ContactRequest":
+        """Read what `to_json` wrote."""
+        raw = json.loads(text)
+        for name in ("matching", "external_ids"):
+            raw[name] = tuple((source, value) for source, value in raw[name])
+        return cls(**raw | {"clear": tuple(raw["clear"])})
+
+
+@dataclass(slots=True)
+class _Decision:
+    row: Mapping[str, Any]
+    action: str
+    contact: str | None = None
+    rule: str | None = None
+    candidates: tuple[str, ...] = ()
+    reason: str | None = None
+    link: Link | None = None
+    request: ContactRequest | None = None
+    changes: Sequence[Mapping[str, str | None]] = ()
+
+
+def make_plan(normalized: pd.DataFrame, directory: Directory, *, source: str, basis: int) -> pd.DataFrame:
+    """Plan a window.
+
+    Args:
+        normalized: A frame that keeps `schemas.NORMALIZED_CONTACTS`.
+        directory: What is known of its records and of every contact that they may be; changed by the plan.
+        source: The CRM source's name.
+        basis: The last audit entry that the directory knows of.
+
+    Returns:
+        A frame with the columns of `schemas.DEDUP_MATCHES`, one row for each row of `normalized`, same order.
+    """
+    rows = list(records(normalized))
+    planner = _Planner(directory, source)
+    # Upserts go first: a re-indexed record's new id must find the contact before its old id leaves it.
+    order = sorted(range(len(rows)), key=lambda i: (rows[i]["kind"] != "upsert", rows[i]["modified_at"], i))
+    decisions = {i: planner.decide(rows[i]) for i in order}
+    planner.attach_requests([decisions[i] for i in order])
+    return frame_of(DEDUP_MATCHES, (_plan_row(decisions[i], basis) for i in range(len(rows))))
+
+
+def combine(members: Iterable[Link]) -> dict[str, str]:
+    """Return the contact that records make together: field by field the newest non-empty value.
+
+    Args:
+        members: The contact's links, newest first.
+    """
+    links = list(members)
+    contact: dict[str, str] = {}
+    for name in CONTACT_FIELDS:
+        value = next((link.fields[name] for link in links if name in link.fields), None)
+        if value is not None:
+            contact[name] = value
+    return contact
+
+
+def external_ids(members: Iterable[Link]) -> tuple[tuple[str, str], ...]:
+    """Return the external ids of a contact: every CRM id first, then the business keys, as many as fit."""
+    links = list(members)
+    records = [link.record for link in links]
+    keys = [(KEY, link.business_key) for link in links if link.business_key]
+    return tuple(dict.fromkeys([*records, *keys]))[:MAX_EXTERNAL_IDS]
+
+
+class _Planner:
+    """Decides row by row; remembers each touched contact as it was before the window."""
+
+    def __init__(self, directory: Directory, source: str) -> None:
+        self._directory = directory
+        self._source = source
+        self._before: dict[str, list[Link]] = {}
+
+    def decide(self, row: Mapping[str, Any]) -> _Decision:
+        """Decide what to do with one row, and let the directory know."""
+        if row["state"] == "superseded":
+            return _Decision(row, "unchanged", reason=row["reason"])
+        if row["state"] == "held":
+            return _Decision(row, "hold", reason=row["reason"])
+        record = (self._source, row["crm_id"])
+        old = self._directory.link(record)
+        if old and old.age > (row["modified_at"], row["read_at"]):
+            return _Decision(row, "unchanged", contact=old.contact, reason="stale: a newer version was delivered")
+        return self._decide_upsert(row, old) if row["kind"] == "upsert" else self._decide_removal(row, old)
+
+    def _decide_upsert(self, row: Mapping[str, Any], old: Link | None) -> _Decision:
+        fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
+        account = row.get("account")
+        live = old if old and old.contact else None
+        key = (old.business_key if old else None) or business_key(account, fields)
+        link = self._link(row, live.contact if live else None, key, account=account, fields=fields)
+        if live:
+            same = (live.fields, live.account) == (fields, account)
+            return self._put(_Decision(row, "unchanged" if same else "update", rule="link", link=link), link)
+        match = self._directory.find(link)
+        if match.candidates:
+            reason = f"the {match.rule} rule finds {len(match.candidates)} contacts"
+            return _Decision(row, "hold", rule=match.rule, candidates=match.candidates, reason=reason)
+        contact = match.contact or f"{NEW}{row['crm_id']}"
+        link = self._link(row, contact, key, account=account, fields=fields)
+        action = "merge" if match.contact else "create"
+        return self._put(_Decision(row, action, rule=match.rule, link=link), link)
+
+    def _decide_removal(self, row: Mapping[str, Any], old: Link | None) -> _Decision:
+        contact = old.contact if old else None
+        tombstone = self._link(row, None, old.business_key if old else None)
+        reason = f"merged into {row['merged_into']} in the CRM" if row["kind"] == "merge" else None
+        if contact is None:
+            self._directory.put(tombstone)
+            return _Decision(row, "unchanged", link=tombstone, reason="deleted before it was ever delivered")
+        self._remember(contact)
+        self._directory.put(tombstone)
+        return _Decision(row, "delete", contact=contact, rule="link", link=tombstone, reason=reason)
+
+    def _link(
+        self,
+        row: Mapping[str, Any],
+        contact: str | None,
+        key: str | None,
+        *,
+        account: str | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> Link:
+        return Link(
+            record=(self._source, row["crm_id"]),
+            contact=contact,
+            business_key=key,
+            version=row["version"],
+            modified_at=row["modified_at"],
+            read_at=row["read_at"],
+            account=account,
+            fields=fields or {},
+        )
+
+    def _put(self, decision: _Decision, link: Link) -> _Decision:
+        decision.contact = link.contact
+        self._remember(str(link.contact))
+        self._directory.put(link)
+        return decision
+
+    def _remember(self, contact: str) -> None:
+        self._before.setdefault(contact, self._directory.members(contact))
+
+    def attach_requests(self, decisions: Sequence[_Decision]) -> None:
+        """Give each touched contact's request to its first row; where none is needed, updates are unchanged."""
+        first: set[str] = set()
+        requests = {contact: self._request(contact) for contact in self._before}
+        for decision in decisions:
+            if decision.link is None or decision.contact is None:
+                continue
+            request, changes = requests[decision.contact]
+            if request is None and decision.action == "update":
+                decision.action = "unchanged"
+            if request and decision.contact not in first:
+                first.add(decision.contact)
+                decision.request, decision.changes = request, changes
+            if decision.action == "merge" and len(self._directory.members(decision.contact)) == 1:
+                decision.action, decision.reason = "update", "re-indexed: the same person under a new CRM id"
+
+    def _request(self, contact: str) -> tuple[ContactRequest | None, Sequence[Mapping[str, str | None]]]:
+        before, after = self._before[contact], self._directory.members(contact)
+        old, new = combine(before), combine(after)
+        changes = [
+            {"field": name, "old": old.get(name), "new": new.get(name)}
+            for name in CONTACT_FIELDS
+            if old.get(name) != new.get(name)
+        ]
+        if not after:
+            return (ContactRequest("remove"), changes) if before else (None, [])
+        ids, had = external_ids(after), external_ids(before)
+        if not changes and set(ids) == set(had):
+            return None, []
+        request = ContactRequest(
+            "upsert",
+            matching=tuple(dict.fromkeys([*had, *ids])),
+            external_ids=ids,
+            contact=new,
+            clear=tuple(name for name in old if name not in new),
+            release=bool(set(had) - set(ids)),
+        )
+        return request, changes
+
+
+def _plan_row(decision: _Decision, basis: int) -> dict[str, Any]:
+    row, link = decision.row, decision.link
+    return {
+        **{name: row[name] for name in ("crm_id", "version", "modified_at", "read_at")},
+        "kind": row["kind"],
+        "action": decision.action,
+        "accepted": link is not None,
+        "contact": decision.contact,
+        "rule": decision.rule,
+        "candidates": json.dumps(decision.candidates) if decision.candidates else None,
+        "reason": decision.reason,
+        "account": link.account if link else None,
+        "business_key": link.business_key if link else None,
+        "fields": json.dumps(dict(link.fields), ensure_ascii=False) if link and link.contact else None,
+        "request": decision.request.to_json() if decision.request else None,
+        "changes": json.dumps(decision.changes, ensure_ascii=False) if decision.changes else None,
+        "basis": basis,
+    }

@@ -1,0 +1,207 @@
+"""The contract of every hand-off: one pandera model for each asset's frame.
+
+A frame that breaks its model stops the window (`ContractError`); a bad row never does: it is held with a reason
+inside a frame that keeps its model. Columns and their meaning belong here, and nothing that computes them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.api.pandas.components import Column
+
+from contact_sync.contacts.fields import CONTACT_FIELDS
+
+CRM_PREFIX = "crm."
+"""Marks the columns of `crm_delta` that hold raw CRM fields."""
+
+OUTCOMES = ("created", "updated", "unchanged", "deleted", "merged", "held", "queued", "dead")
+"""How a row can end; each row that was read ends in exactly one."""
+
+ACTIONS = ("create", "update", "unchanged", "delete", "merge", "hold")
+"""What a plan can ask for a row."""
+
+Rows = Iterable[Mapping[str, Any]]
+
+
+class ContractError(Exception):
+    """A frame breaks its contract: the message names the frame, the columns and the checks, and no value."""
+
+
+def _text(description: str, *, nullable: bool = False, isin: tuple[str, ...] = ()) -> Column:
+    checks = [pa.Check.isin(isin)] if isin else []
+    if not nullable:
+        checks.append(pa.Check.str_length(min_value=1))
+    return Column(str, checks, nullable=nullable, description=description)
+
+
+def _instant(description: str) -> Column:
+    return Column(pd.DatetimeTZDtype("us", "UTC"), description=description)
+
+
+def _count(description: str) -> Column:
+    return Column(int, pa.Check.ge(0), description=description)
+
+
+_VERSION = {
+    "crm_id": _text("The record's id in the CRM."),
+    "version": _text("What tells this version of the record from the others."),
+    "modified_at": _instant("When the CRM recorded the change (UTC)."),
+    "read_at": _instant("When the change was read (UTC); orders versions of one timestamp."),
+}
+
+_KIND = _text("upsert, delete, or merge for the loser of a merge.", isin=("upsert", "delete", "merge"))
+
+CRM_DELTA = pa.DataFrameSchema(
+    {
+        **_VERSION,
+        "kind": _KIND,
+        "merged_into": _text("The id of the record that won the merge.", nullable=True),
+        r"^crm\..+$": Column(
+            str,
+            nullable=True,
+            regex=True,
+            required=False,
+            description="A CRM field that the registry lists, as read.",
+        ),
+    },
+    name="crm_delta",
+    unique=["crm_id", "version"],
+    strict=True,
+    coerce=True,
+    description="What changed in the CRM in the window: a row is one version of one record.",
+)
+
+NORMALIZED_CONTACTS = pa.DataFrameSchema(
+    {
+        **_VERSION,
+        "kind": _KIND,
+        "merged_into": _text("The id of the record that won the merge.", nullable=True),
+        "state": _text(
+            "ready; held for a reason; superseded by a newer version in the window.",
+            isin=("ready", "held", "superseded"),
+        ),
+        "reason": _text("Why the row is held or superseded.", nullable=True),
+        "notes": _text("What was dropped from the record and why, one per field.", nullable=True),
+        "account": _text("The CRM id of the account.", nullable=True),
+        **{name: _text(f"{name}, canonical.", nullable=True) for name in CONTACT_FIELDS},
+    },
+    name="normalized_contacts",
+    unique=["crm_id", "version"],
+    strict=True,
+    coerce=True,
+    description="The same rows as crm_delta, clean and canonical, or held with a reason.",
+)
+
+DEDUP_MATCHES = pa.DataFrameSchema(
+    {
+        **_VERSION,
+        "kind": _KIND,
+        "action": _text("What will be done for the record.", isin=ACTIONS),
+        "accepted": Column(bool, description="Whether this version becomes what is known of the record."),
+        "contact": _text("The Genesys contact (its id, or new: and the record that creates it).", nullable=True),
+        "rule": _text("The rule that decided who it is.", nullable=True),
+        "candidates": _text("The contacts between which it was not guessed (JSON list).", nullable=True),
+        "reason": _text("Why, in words.", nullable=True),
+        "account": _text("The CRM id of the account.", nullable=True),
+        "business_key": _text("account|E.164|hash, fixed when first assigned.", nullable=True),
+        "fields": _text("The record's canonical fields (JSON).", nullable=True),
+        "request": _text("What is sent for the contact (JSON); on its first row only.", nullable=True),
+        "changes": _text("Field, old and new value of what is sent (JSON); on the same row.", nullable=True),
+        "basis": _count("The last audit entry that the plan could see."),
+    },
+    name="dedup_matches",
+    unique=["crm_id", "version"],
+    strict=True,
+    coerce=True,
+    description="The plan: who is who, what to do, and why. Stopping here is the dry run.",
+)
+
+GENESYS_UPSERTS = pa.DataFrameSchema(
+    {
+        "crm_id": _VERSION["crm_id"],
+        "version": _VERSION["version"],
+        "outcome": _text("How the row ended.", isin=OUTCOMES),
+        "contact": _text("The Genesys contact's id.", nullable=True),
+        "reason": _text("Why it was held, queued, dead or left unchanged.", nullable=True),
+        "status": Column("Int64", nullable=True, description="The HTTP status that Genesys gave the item."),
+        "correlation_id": _text("ININ-Correlation-Id of the request, for Genesys' support.", nullable=True),
+    },
+    name="genesys_upserts",
+    unique=["crm_id", "version"],
+    strict=True,
+    coerce=True,
+    description="The plan carried out: the outcome of every row that was read.",
+)
+
+SYNC_REPORT = pa.DataFrameSchema(
+    {
+        "window_start": _instant("Start of the window (UTC)."),
+        "window_end": _instant("End of the window (UTC), not part of it."),
+        "read": _count("Rows read from the CRM."),
+        **{outcome: _count(f"Rows that ended {outcome}.") for outcome in OUTCOMES},
+        "requests": _count("API requests sent."),
+        "writes": _count("API requests that change contacts."),
+        "seconds": Column(float, pa.Check.ge(0), description="Seconds that delivery took."),
+    },
+    name="sync_report",
+    unique=["window_start", "window_end"],
+    strict=True,
+    coerce=True,
+    description="What happened in the window: one row of counts.",
+)
+
+SCHEMAS: Mapping[str, pa.DataFrameSchema] = {
+    str(schema.name): schema
+    for schema in (CRM_DELTA, NORMALIZED_CONTACTS, DEDUP_MATCHES, GENESYS_UPSERTS, SYNC_REPORT)
+}
+"""The schema of each asset's frame, by the asset's name, in the order of the lineage."""
+
+
+def frame_of(schema: pa.DataFrameSchema, rows: Rows, extra: Iterable[str] = ()) -> pd.DataFrame:
+    """Build a frame with the columns and types of `schema` from `rows`, without checking its values.
+
+    Args:
+        schema: The contract.
+        rows: Mappings of column to value; a missing column is null.
+        extra: Text columns beyond the fixed ones (the raw CRM fields of `crm_delta`).
+    """
+    extra = tuple(extra)
+    fixed = [name for name, column in schema.columns.items() if not column.regex]
+    frame = pd.DataFrame.from_records(list(rows), columns=[*fixed, *extra])
+    types = {name: str(schema.columns[name].dtype).replace("string[pyarrow]", "str") for name in fixed}
+    return frame.astype(types | dict.fromkeys(extra, "str"))
+
+
+def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a frame as dictionaries without their null values."""
+    for row in frame.to_dict("records"):
+        yield {str(name): value for name, value in row.items() if not pd.isna(value)}
+
+
+def check(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame`, or say which columns break which rules of the contract.
+
+    Raises:
+        ContractError: With columns, rules and counts, and no value.
+    """
+    try:
+        return schema.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as broken:
+        raise ContractError(f"{schema.name} breaks its contract: {_listed(broken.failure_cases)}") from None
+
+
+def _listed(cases: pd.DataFrame) -> str:
+    about_columns = cases["check"].isin(["column_in_dataframe", "column_in_schema"])
+    columns = cases["column"].where(~about_columns, cases["failure_case"]).astype(str)
+    counts = cases.groupby([columns, cases["check"].astype(str)]).size()
+    broken = zip(counts.index.to_frame().itertuples(index=False), counts, strict=True)
+    return "; ".join(f"{column}: {_RULES.get(rule, rule)} ({count})" for (column, rule), count in broken)
+
+
+_RULES = {
+    "column_in_dataframe": "missing",
+    "column_in_schema": "not expected",
+    "multiple_fields_uniqueness": "repeated",
+}

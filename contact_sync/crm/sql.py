@@ -1,0 +1,220 @@
+"""Contacts from one table or view of a SQL database.
+
+What belongs here: windows page by page, and what a row means. The table's settings belong to `sql_table`, engines
+and their errors to `database`, stored timestamps to `timestamps`. Nothing here writes to the CRM.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from contact_sync.contacts.window import Window
+from contact_sync.crm.database import Database
+from contact_sync.crm.source import Change
+from contact_sync.crm.sql_table import Layout, SqlTable, find_table
+from contact_sync.crm.timestamps import Condition, instant_of, prepare
+
+__all__ = ["SqlSource", "SqlTable"]
+
+_log = logging.getLogger(__name__)
+
+_YES = frozenset({"1", "t", "true", "y", "yes"})
+_NO = frozenset({"", "0", "f", "false", "n", "no"})
+
+_POSTGRES_HORIZON = sa.text(
+    "SELECT least(clock_timestamp(), (SELECT min(xact_start) FROM pg_stat_activity"
+    " WHERE backend_xid IS NOT NULL AND datname = current_database())),"
+    " pg_has_role('pg_read_all_stats', 'USAGE')"
+)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqlSource:
+    """Windows of changes from one table; keeps `CrmSource`.
+
+    Pages are read by keyset on (modified_at, id), each in a short transaction of its own: nothing stays open on
+    the customer's database, and a lost connection costs one page. Values come as the driver gives them. One
+    portable condition serves every dialect; an index on (modified_at, id), or on modified_at alone, serves it.
+
+    Args:
+        url: SQLAlchemy URL with its driver.
+        table: The table and its key columns.
+        fields: The CRM columns that the registry lists.
+        name: The source's name in ledgers and reports.
+        settle: How long a change may need to become visible. On a replica it has to exceed the replication lag.
+        clock: Now, aware; for databases whose own clock is not asked.
+        page_size: Rows of one page.
+
+    Raises:
+        CrmConfigurationError: The URL is none, names no driver, or its driver is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        table: SqlTable,
+        fields: Sequence[str],
+        *,
+        name: str = "sql",
+        settle: timedelta,
+        clock: Callable[[], datetime] = _utc_now,
+        page_size: int = 2000,
+    ) -> None:
+        self.name = name
+        self._database = Database(url)
+        prepare(self._database.engine, table.zone)
+        self._table = table
+        self._fields = tuple(dict.fromkeys(fields))
+        self._settle = settle
+        self._clock = clock
+        self._page_size = page_size
+        self._said_blind = False
+
+    def close(self) -> None:
+        """Close the connections to the CRM."""
+        self._database.close()
+
+    def horizon(self) -> datetime:
+        """Return the newest instant that is safe to read up to; aware, UTC.
+
+        The clock less the settle delay. PostgreSQL is asked for its own clock and for the start of its oldest
+        writing transaction: that one's rows carry times from then on and nobody sees them yet, so when it is the
+        earlier of the two the delay counts from there.
+
+        Raises:
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        if self._database.dialect != "postgresql":
+            return self._clock().astimezone(UTC) - self._settle
+        settled, sees_writers = self._database.read(_POSTGRES_HORIZON)[0]
+        if not (sees_writers or self._said_blind):
+            self._said_blind = True
+            _log.warning(
+                "the CRM user cannot see open transactions of others, so only the settle delay guards against "
+                "late commits; grant it pg_read_all_stats"
+            )
+        horizon: datetime = settled.astimezone(UTC) - self._settle
+        return horizon
+
+    def changes(self, window: Window) -> Iterator[Sequence[Change]]:
+        """Yield the changes with `window.start <= modified_at < window.end`, page by page.
+
+        `version` is modified_at to the microsecond. A row that `deleted` marks is a `delete`, or a `merge` if
+        `merged_into` is set; in a table without `deleted`, `merged_into` alone marks the merge.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        zone = self._table.zone
+        after: tuple[Any, Any] | None = None
+        while True:
+            rows = self._database.read(self._page(window, after))
+            dated = ((instant_of(row[0], zone), row) for row in rows)
+            changes = [self._change(row, instant) for instant, row in dated if instant and instant in window]
+            if changes:
+                yield changes
+            if len(rows) < self._page_size:
+                return
+            last = (rows[-1][0], rows[-1][1])
+            if last == after:  # SQL Server keeps 100 ns, Python microseconds: many equal times would never end
+                raise self._table.misnamed(
+                    f"times in {self._table.modified_at} that are finer than a microsecond (a view can cast them)",
+                    "modified_at",
+                )
+            after = last
+
+    def unlisted(self, window: Window) -> Mapping[str, int]:
+        """Count, per column that the registry does not list, the rows of the window that carry a value.
+
+        One aggregate query; columns without a value are left out. When the clocks of the table's timezone change,
+        rows of the neighbouring hour may be counted too.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        columns = self._layout.unlisted
+        if not columns:
+            return {}
+        statement = sa.select(*map(sa.func.count, columns)).select_from(self._layout.table)
+        counts = self._database.read(statement.where(self._within(window)))[0]
+        return {column.name: count for column, count in zip(columns, counts, strict=True) if count}
+
+    def undated(self) -> int:
+        """Count the rows that no window can hold: modified_at missing or unreadable, or no id.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        layout = self._layout
+        lost = sa.or_(layout.timestamps.unreadable(layout.modified_at), layout.id.is_(None))
+        return int(self._database.read(sa.select(sa.func.count()).select_from(layout.table).where(lost))[0][0])
+
+    def _page(self, window: Window, after: tuple[Any, Any] | None) -> sa.Select[Any]:
+        layout = self._layout
+        statement = sa.select(*layout.columns).select_from(layout.table).where(self._within(window))
+        if after is not None:
+            moment, row_id = after
+            # Not `a > x OR (a = x AND b > y)`: of this form every planner makes a range of the index.
+            later = sa.or_(layout.modified_at > moment, layout.id > row_id)
+            statement = statement.where(layout.modified_at >= moment, later)
+        return statement.order_by(layout.modified_at, layout.id).limit(self._page_size)
+
+    def _within(self, window: Window) -> Condition:
+        layout = self._layout
+        return sa.and_(layout.timestamps.within(layout.modified_at, window), layout.id.is_not(None))
+
+    def _change(self, row: Sequence[Any], modified_at: datetime) -> Change:
+        _, row_id, *values = row
+        deleted = values.pop(0) if self._table.deleted else None
+        survivor = _text(values.pop(0)) if self._table.merged_into else ""
+        gone = self._is_deleted(deleted) if self._table.deleted else bool(survivor)
+        return Change(
+            crm_id=_text(row_id),
+            version=modified_at.isoformat(timespec="microseconds"),
+            modified_at=modified_at,
+            kind="upsert" if not gone else "merge" if survivor else "delete",
+            fields=dict(zip(self._fields, values, strict=True)),
+            merged_into=survivor if gone and survivor else None,
+        )
+
+    def _is_deleted(self, value: object) -> bool:
+        answer = _truth(value, self._table.zone)
+        if answer is None:
+            raise self._table.misnamed(
+                f"values in {self._table.deleted} that are neither yes, no nor a time",
+                "deleted",
+            )
+        return answer
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return find_table(self._database, self._table, self._fields)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    return "" if value is None else str(value)
+
+
+def _truth(value: object, zone: ZoneInfo) -> bool | None:
+    """Whether a value of any type says yes; a time does. None: it says neither."""
+    if isinstance(value, bytes | bytearray | memoryview):  # MySQL's BIT
+        return any(bytes(value))
+    if not isinstance(value, str):
+        return bool(value)
+    word = value.strip()
+    if word.lower() in _NO:
+        return False
+    return True if word.lower() in _YES or instant_of(word, zone) else None

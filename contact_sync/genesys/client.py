@@ -1,0 +1,204 @@
+"""Genesys Cloud External Contacts, as far as this project speaks it.
+
+What belongs here: the operations on contacts and external sources: their paths, bodies and outcomes. How a request
+travels is `transport`'s, what an item looks like is `payloads`', what an answer means is `answers`'.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import requests
+
+from contact_sync.genesys.answers import ItemResult, JsonObject, Organization, as_object, as_text, item_results
+from contact_sync.genesys.auth import TokenManager
+from contact_sync.genesys.budget import Budget
+from contact_sync.genesys.errors import GenesysFatalError, GenesysRetryableError, GenesysRowError
+from contact_sync.genesys.payloads import Upsert, enrich_item
+from contact_sync.genesys.regions import Hosts
+from contact_sync.genesys.transport import Transport
+
+MAX_UPSERTS = 10  # Genesys documents at most 10 enrich operations a request
+
+_CONTACTS = "/api/v2/externalcontacts/bulk/contacts"
+_SOURCES = "/api/v2/externalcontacts/externalsources"
+_DIVISIBLE = {400, 413, 422}  # refusals of a whole list that a part of it may escape
+
+
+class GenesysClient:
+    """A client of one organisation; safe to share between threads.
+
+    Args:
+        hosts: Where the organisation lives.
+        tokens: The OAuth client's tokens.
+        budget: Asked before every request.
+        session: Carries proxies and certificates, if any are needed.
+        sleep: Waits for a number of seconds.
+        clock: Monotonic seconds.
+        deadline: Seconds for one exchange.
+        attempts: How often a call is tried.
+
+    Every operation raises `GenesysFatalError` and `GenesysRetryableError`, `GenesysRowError` where it says so.
+    """
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        tokens: TokenManager,
+        budget: Budget,
+        *,
+        session: requests.Session | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        deadline: float = 60.0,
+        attempts: int = 5,
+    ) -> None:
+        self._hosts = hosts
+        self._transport = Transport(
+            hosts, tokens, budget, session=session, sleep=sleep, clock=clock, deadline=deadline, attempts=attempts
+        )
+
+    def __repr__(self) -> str:
+        return f"GenesysClient({self._hosts.region})"
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests to the API so far, repeated ones included; token requests do not count."""
+        return self._transport.requests_sent
+
+    @property
+    def writes_sent(self) -> int:
+        """How many of them could change something."""
+        return self._transport.writes_sent
+
+    def organization(self) -> Organization:
+        """Return the organisation that the client belongs to."""
+        answer = self._transport.get("/api/v2/organizations/me")
+        body = as_object(answer.body)
+        found, name = as_text(body.get("id")), as_text(body.get("name"))
+        if found is None:
+            msg = f"Genesys answered {answer.place} without the organisation's id"
+            raise GenesysFatalError(msg, status=answer.status, correlation_id=answer.correlation_id)
+        return Organization(found, name or "")
+
+    def upsert(self, items: Sequence[Upsert]) -> list[ItemResult]:
+        """Create or update contacts, at most `MAX_UPSERTS`; the results follow the order of `items`.
+
+        A list that Genesys refuses as a whole is halved until the culprit stands alone and becomes a result.
+
+        Raises:
+            ValueError: Too many items, or two with the same tracker.
+            GenesysRowError: Refused as a whole in a way that no part could escape.
+        """
+        if len(items) > MAX_UPSERTS:
+            msg = f"at most {MAX_UPSERTS} upserts fit a request, not {len(items)}"
+            raise ValueError(msg)
+        entities = {item.tracker: enrich_item(item) for item in items}
+        _refuse_repeats(entities, len(items))
+        return list(self._bulk(f"{_CONTACTS}/enrich", entities).values())
+
+    def remove(self, contact_ids: Sequence[str]) -> list[ItemResult]:
+        """Remove contacts by their Genesys ids, which are also the trackers of the results.
+
+        A contact that is not there any more counts as removed: its result is ok, and its code tells. Genesys does
+        not document the size of the list; one that it finds too big is halved.
+
+        Raises:
+            ValueError: An id appears twice.
+            GenesysRowError: As in `upsert`.
+        """
+        entities = {contact_id: {"id": contact_id} for contact_id in contact_ids}
+        _refuse_repeats(entities, len(contact_ids))
+        return [_removed(result) for result in self._bulk(f"{_CONTACTS}/remove", entities).values()]
+
+    def ensure_external_source(self, name: str) -> str:
+        """Return the id of the external source `name`, creating it if there is none.
+
+        Raises:
+            GenesysRowError: Genesys refuses the name.
+        """
+        name = name.strip()  # as Genesys does
+        if found := self._external_source(name):
+            return found
+        try:
+            answer = self._transport.post(_SOURCES, {"name": name, "active": True})
+        except GenesysRowError as refused:
+            if refused.status != 409:
+                raise
+        else:
+            return _source_id(as_object(answer.body), name)
+        # Someone was faster, or the answer to our own first attempt was lost.
+        if found := self._external_source(name):
+            return found
+        msg = f"Genesys has the external source {name!r} but does not list it yet: try again; is it active?"
+        raise GenesysRetryableError(msg, status=409, code="external.source.exists")
+
+    def _external_source(self, name: str) -> str | None:
+        """Look `name` up; the filter of the list is a prefix, so the whole name is compared here."""
+        cursor: str | None = ""
+        seen: set[str] = set()
+        while cursor is not None and cursor not in seen:
+            seen.add(cursor)
+            params = {"name": name, "limit": "200"} | ({"cursor": cursor} if cursor else {})
+            page = as_object(self._transport.get(_SOURCES, params).body)
+            entities = page.get("entities")
+            for source in map(as_object, entities if isinstance(entities, list) else ()):
+                if source.get("name") == name:
+                    return _source_id(source, name)
+            cursor = self._next_cursor(page)
+        return None
+
+    def _next_cursor(self, page: JsonObject) -> str | None:
+        """Return the cursor of the next page. A link is read, never followed: it could lead the token away."""
+        link = urljoin(self._hosts.api, as_text(page.get("nextUri")) or "")
+        if urlsplit(link)[:2] != urlsplit(self._hosts.api)[:2]:
+            msg = "Genesys' list of external sources continues on another host: refused"
+            raise GenesysFatalError(msg)
+        named = as_text(as_object(page.get("cursors")).get("after"))
+        return named or next(iter(parse_qs(urlsplit(link).query).get("cursor", ())), None)
+
+    def _bulk(self, path: str, entities: Mapping[str, JsonObject]) -> dict[str, ItemResult]:
+        """Send `entities`, by tracker, halving a list that is refused as a whole."""
+        if not entities:
+            return {}
+        try:
+            answer = self._transport.post(path, {"entities": list(entities.values())})
+        except GenesysRowError as refused:
+            if refused.status not in _DIVISIBLE:
+                raise
+            if len(entities) == 1:
+                return {tracker: _refusal(tracker, refused) for tracker in entities}
+        else:
+            return item_results(as_object(answer.body), entities, answer.correlation_id)
+        pairs = list(entities.items())
+        middle = len(pairs) // 2
+        return self._bulk(path, dict(pairs[:middle])) | self._bulk(path, dict(pairs[middle:]))
+
+
+def _refuse_repeats(entities: Mapping[str, JsonObject], count: int) -> None:
+    if len(entities) != count:
+        msg = "two items of a request share an id: their results could not be told apart"
+        raise ValueError(msg)
+
+
+def _refusal(tracker: str, error: GenesysRowError) -> ItemResult:
+    retryable = False
+    return ItemResult(tracker, error.status or 400, None, error.code or "unknown", retryable, error.correlation_id)
+
+
+def _removed(result: ItemResult) -> ItemResult:
+    """Complete the result of a removal: its answer names no contact, and a missing one is as good as removed."""
+    if result.status == 404:
+        return replace(result, status=200, contact_id=result.tracker, retryable=False)
+    if 200 <= result.status < 300:
+        return replace(result, contact_id=result.tracker, retryable=False)
+    return result
+
+
+def _source_id(source: JsonObject, name: str) -> str:
+    found = as_text(source.get("id"))
+    if found is None:
+        msg = f"Genesys answered without the id of the external source {name!r}"
+        raise GenesysFatalError(msg)
+    return found

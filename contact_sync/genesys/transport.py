@@ -1,0 +1,151 @@
+"""Calls of the API: paced, authorised, repeated where that helps.
+
+What belongs here: the order of things around an exchange: a slot of the budget first, then the token, then the
+wire; what an answer means for the next attempt. Paths and bodies belong to the client.
+
+Every request here may be repeated when its answer is lost: an enrich matches on our external ids, a removal of
+what is gone changes nothing, and a second external source of the same name is refused. A plain create of a contact
+has no place here.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from contact_sync.genesys.auth import BearerAuth, TokenManager
+from contact_sync.genesys.budget import Budget
+from contact_sync.genesys.errors import GenesysRetryableError
+from contact_sync.genesys.regions import Hosts
+from contact_sync.genesys.wire import Answer, Wire, open_session
+
+PATIENCE = 300.0  # seconds; a longer wait is the caller's to plan, not ours to sleep through
+ROUNDING = 1.0  # seconds; Retry-After is in whole seconds
+
+_log = logging.getLogger(__name__)
+_backoff = wait_exponential_jitter(max=30, jitter=1)
+
+
+class Transport:
+    """Sends calls to the API host; safe to share between threads.
+
+    Attributes:
+        requests_sent: Requests to the API host, repeated ones included.
+        writes_sent: Those of them that change something.
+    """
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        tokens: TokenManager,
+        budget: Budget,
+        *,
+        session: requests.Session | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        deadline: float = 60.0,
+        attempts: int = 5,
+    ) -> None:
+        self._api = hosts.api
+        self._tokens = tokens
+        self._budget = budget
+        self._wire = Wire(open_session(session), clock, deadline)
+        self._sleep = sleep
+        self._clock = clock
+        self._attempts = attempts
+        self._lock = threading.Lock()
+        self._closed_until = clock()
+        self.requests_sent = 0
+        self.writes_sent = 0
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+        """Read `path`; see `post` for what it raises."""
+        return self._call("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, object]) -> Answer:
+        """Send `body` to `path` and return an answer that is a success and a JSON object.
+
+        Raises:
+            GenesysRetryableError: Still failing after the last attempt, or a wait longer than `PATIENCE`.
+            GenesysRowError: The content is refused.
+            GenesysFatalError: Nothing that a repetition would mend.
+        """
+        return self._call("POST", path, json=body)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Mapping[str, object] | None = None,
+    ) -> Answer:
+        request = requests.Request(method, self._api + path, params=params, json=json)
+        retrying = Retrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=_pause_between,
+            retry=retry_if_exception(_worth_repeating),
+            sleep=self._sleep,
+            before_sleep=_announce,
+            reraise=True,
+        )
+        return retrying(self._attempt, request)
+
+    def _attempt(self, request: requests.Request) -> Answer:
+        token = self._tokens.token()
+        answer = self._send(request, token)
+        if answer.status == 401:  # revoked before its time: one new token, one replay
+            self._tokens.invalidate(token)
+            answer = self._send(request, self._tokens.token())
+        if not answer.ok:
+            raise answer.error()
+        answer.require_object()
+        return answer
+
+    def _send(self, request: requests.Request, token: str) -> Answer:
+        self._await_turn()
+        with self._lock:
+            self.requests_sent += 1
+            self.writes_sent += request.method != "GET"
+        # A request of its own, for the token: the attempts share the other one.
+        answer = self._wire.exchange(
+            requests.Request(
+                request.method, request.url, params=request.params, json=request.json, auth=BearerAuth(token)
+            )
+        )
+        if (wait := answer.retry_after) is not None:
+            self._budget.pause(wait + ROUNDING)
+            with self._lock:
+                self._closed_until = max(self._closed_until, self._clock() + wait)
+        return answer
+
+    def _await_turn(self) -> None:
+        """Sleep until a slot of the budget; take another if Genesys asked for a pause meanwhile."""
+        while True:
+            wait = self._budget.reserve()
+            if wait > PATIENCE:
+                msg = f"the request budget is paused for {wait:.0f} s"
+                raise GenesysRetryableError(msg, retry_after=wait)
+            if wait > 0:
+                self._sleep(wait)
+            if self._clock() >= self._closed_until:
+                return
+
+
+def _worth_repeating(error: BaseException) -> bool:
+    return isinstance(error, GenesysRetryableError) and (error.retry_after or 0.0) <= PATIENCE
+
+
+def _pause_between(state: RetryCallState) -> float:
+    """Return the seconds to back off: what the answer asks for, else exponentially more with jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, GenesysRetryableError) else None
+    return _backoff(state) if asked is None else asked
+
+
+def _announce(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning("%s; attempt %d failed, trying again", error, state.attempt_number)

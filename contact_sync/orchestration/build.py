@@ -1,0 +1,35 @@
+"""Putting the code location together: one function, so that tests and other projects can override parts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from contact_sync.orchestration.assets import build_assets
+from contact_sync.orchestration.jobs import sync_windows
+from contact_sync.orchestration.resources import sync_resource
+from contact_sync.orchestration.schedules import build_schedule
+from contact_sync.orchestration.sensors import build_gap_sensor
+from contact_sync.settings import Settings, load_settings
+
+
+def build_definitions(
+    settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """Return what Dagster loads.
+
+    Args:
+        settings: Read from the settings file unless given.
+        resource_overrides: Resources to put in place of the built ones, by name (`sync`).
+
+    Raises:
+        ConfigurationError: The settings are missing or wrong.
+    """
+    settings = settings or load_settings()
+    return dg.Definitions(
+        assets=build_assets(settings),
+        jobs=[sync_windows],
+        schedules=[build_schedule(settings.sync)],
+        sensors=[build_gap_sensor(settings)],
+        resources={"sync": sync_resource()} | dict(resource_overrides or {}),
+    )

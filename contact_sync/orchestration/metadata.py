@@ -1,0 +1,89 @@
+"""What the UI shows of a window: numbers under stable keys, which plot over time, and column schemas.
+
+Numbers, hashes and reasons only: Dagster keeps metadata for ever, so nothing of a person may enter it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from contact_sync.contacts.schemas import ACTIONS, OUTCOMES, SCHEMAS
+from contact_sync.steps.report import Health
+
+Numbers = dict[str, int | float]
+
+_COUNTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "crm_delta": ("kind", ("upsert", "delete", "merge")),
+    "normalized_contacts": ("state", ("ready", "held", "superseded")),
+    "dedup_matches": ("action", ACTIONS),
+    "genesys_upserts": ("outcome", OUTCOMES),
+}
+
+
+def numbers_of(asset: str, frame: pd.DataFrame) -> Numbers:
+    """Return what is counted of an asset's frame: its rows, and how many of each kind."""
+    numbers: Numbers = {"dagster/row_count": len(frame)}
+    if asset in _COUNTED:
+        column, values = _COUNTED[asset]
+        counts = frame[column].value_counts()
+        numbers |= {value: int(counts.get(value, 0)) for value in values}
+    if asset == "normalized_contacts":
+        numbers["cleaned"] = int(frame["notes"].notna().sum())
+    if asset == "dedup_matches":
+        numbers["contacts_to_send"] = int(frame["request"].notna().sum())
+    if asset == "sync_report":
+        row = frame.iloc[0]
+        numbers |= {name: row[name].item() for name in ("read", *OUTCOMES, "requests", "writes", "seconds")}
+    return numbers
+
+
+def column_schema(asset: str) -> dg.TableSchema:
+    """Return the columns of an asset's frame for the catalog."""
+    columns = []
+    for name, column in SCHEMAS[asset].columns.items():
+        columns.append(
+            dg.TableColumn(
+                name="crm.*" if column.regex else str(name),
+                type=str(column.dtype).replace("string[pyarrow]", "text"),
+                description=column.description,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.unique),
+            )
+        )
+    return dg.TableSchema(columns=columns)
+
+
+def held_metadata(reasons: Mapping[str, int]) -> dict[str, dg.MetadataValue[Any]]:
+    """Return why rows of a run were held, as a table; nothing where none were."""
+    if not reasons:
+        return {}
+    rows = [dg.TableRecord({"reason": reason, "rows": count}) for reason, count in reasons.items()]
+    return {"held_because": dg.MetadataValue.table(records=rows)}
+
+
+def health_metadata(health: Health) -> dict[str, dg.MetadataValue[Any]]:
+    """Return how the sync stands now."""
+    metadata: dict[str, dg.MetadataValue[Any]] = {
+        "watermark": dg.MetadataValue.timestamp(health.watermark),
+        "lag_minutes": dg.MetadataValue.float(health.lag.total_seconds() / 60),
+        "gaps": dg.MetadataValue.int(len(health.gaps)),
+        "retry_queue": dg.MetadataValue.int(health.waiting),
+        "dead_letters": dg.MetadataValue.int(health.dead),
+        "linked_records": dg.MetadataValue.int(health.records),
+        "contacts": dg.MetadataValue.int(health.contacts),
+    }
+    if health.unmapped:
+        rows = [
+            dg.TableRecord(
+                {
+                    "field": row["field"],
+                    "first_seen": f"{row['first_seen']:%Y-%m-%d}",
+                    "last_seen": f"{row['last_seen']:%Y-%m-%d}",
+                    "records": int(row["records"]),
+                }
+            )
+            for row in health.unmapped
+        ]
+        metadata["fields_not_in_the_registry"] = dg.MetadataValue.table(records=rows)
+    return metadata

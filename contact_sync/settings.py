@@ -1,0 +1,236 @@
+"""Every setting: typed, described, read once.
+
+`Settings` is the file `contact_sync.yaml`, each value of which the environment can override; `Connections` is the
+addresses and secrets, which come from the environment only. What belongs here: names, types, defaults and the one
+line that says what is wrong. What a setting does belongs to the room that uses it.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from contact_sync.contacts.mapping import Registry
+from contact_sync.contacts.window import Frequency
+from contact_sync.crm.sql_table import SqlTable
+
+CONFIG_VARIABLE = "CONTACT_SYNC_CONFIG"
+DEFAULT_CONFIG = "contact_sync.yaml"
+DEFAULT_STATE_URL = "sqlite:///.contact_sync/state.db"
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or wrong. The message is one line for each, and holds no secret."""
+
+
+class Crm(BaseModel):
+    """Where contacts come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        default="crm",
+        pattern="^[a-z][a-z0-9_]{0,30}$",
+        description="Names this CRM in the state database, and its external source in Genesys.",
+    )
+    table: SqlTable = Field(description="The table of contacts and its key columns.")
+    page_size: int = Field(default=2000, ge=1, le=50_000, description="Rows a query to the CRM returns.")
+
+
+class Sync(BaseModel):
+    """When windows close and how they are read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frequency: Frequency = Field(default=Frequency.THIRTY_MINUTES, description="How long a window is.")
+    start: datetime = Field(description="The start of the first window: go-live less the history to backfill.")
+    settle_seconds: int = Field(
+        default=120, ge=0, le=3600, description="How long a window's end must be past before the window is read."
+    )
+    overlap_seconds: int = Field(
+        default=600, ge=0, le=86_400, description="How far before its start a window is read, for late commits."
+    )
+    max_held_share: float = Field(
+        default=0.5, gt=0, le=1, description="A window of 20 rows or more that holds a larger share of them stops."
+    )
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _utc_unless_said(cls, value: object) -> object:
+        text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+        try:
+            instant = datetime.fromisoformat(text)
+        except ValueError:
+            msg = "write a date such as 2026-01-31 or a time such as 2026-01-31T06:00Z"
+            raise ValueError(msg) from None
+        return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+    @property
+    def settle(self) -> timedelta:
+        """The settle delay."""
+        return timedelta(seconds=self.settle_seconds)
+
+    @property
+    def overlap(self) -> timedelta:
+        """The overlap."""
+        return timedelta(seconds=self.overlap_seconds)
+
+    @property
+    def first_window_start(self) -> datetime:
+        """The start date, moved back to a boundary of the frequency."""
+        return self.frequency.floor(self.start)
+
+
+class Identity(BaseModel):
+    """How people are recognised."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shared_threshold: int = Field(
+        default=3, ge=2, description="From this many contacts on, a shared number or mailbox links nobody."
+    )
+
+
+class Delivery(BaseModel):
+    """How Genesys is written to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests_per_minute: int = Field(
+        default=270,
+        ge=1,
+        le=100_000,
+        description="The pace of all processes together. Genesys allows a client 300; the rest is for others.",
+    )
+
+
+class Settings(BaseSettings):
+    """One code location: one CRM into one Genesys organisation."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CONTACT_SYNC_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    crm: Crm
+    registry: Registry
+    sync: Sync
+    identity: Identity = Identity()
+    delivery: Delivery = Delivery()
+    frames: str = Field(
+        default=".contact_sync/frames",
+        description="Folder, or fsspec URL such as s3://bucket/folder, of the frames.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (pydantic's signature)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment before the file."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=config_path())
+
+
+class Connections(BaseSettings):
+    """Addresses and secrets."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    crm_url: SecretStr = Field(
+        min_length=1,
+        validation_alias="CONTACT_SYNC_CRM_URL",
+        description="SQLAlchemy URL of the CRM, its driver named, such as postgresql+psycopg://user@host/crm",
+    )
+    state_url: SecretStr = Field(
+        default=SecretStr(DEFAULT_STATE_URL),
+        validation_alias="CONTACT_SYNC_STATE_URL",
+        description="SQLAlchemy URL of the state database, SQLite or PostgreSQL",
+    )
+    genesys_region: str | None = Field(
+        default=None,
+        validation_alias="GENESYS_REGION",
+        description="Region of the Genesys Cloud organisation, such as eu-central-1 or mypurecloud.de",
+    )
+    genesys_client_id: str = Field(
+        min_length=1,
+        validation_alias="GENESYS_CLIENT_ID",
+        description="Id of an OAuth client of the kind Client Credentials",
+    )
+    genesys_client_secret: SecretStr = Field(
+        min_length=1, validation_alias="GENESYS_CLIENT_SECRET", description="Secret of that client"
+    )
+    genesys_base_url: str | None = Field(
+        default=None,
+        validation_alias="GENESYS_BASE_URL",
+        description="Address of a simulator on this machine; leave it unset for Genesys Cloud",
+    )
+
+
+def config_path() -> Path:
+    """Return the settings file: `CONTACT_SYNC_CONFIG`, else `contact_sync.yaml` of the current folder."""
+    return Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
+
+
+def load_settings() -> Settings:
+    """Read the settings file and its overrides.
+
+    Raises:
+        ConfigurationError: The file is missing, no YAML, or a setting is missing or wrong.
+    """
+    path = config_path()
+    if not path.is_file():
+        raise ConfigurationError(
+            f"there is no settings file {path}: run from the project's folder or set {CONFIG_VARIABLE}"
+        )
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_complaints(error, where=f" in {path}"))) from None
+    except yaml.YAMLError as error:
+        line = (
+            error.problem_mark.line + 1 if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else "?"
+        )
+        raise ConfigurationError(f"{path} is not valid YAML: see line {line}") from None
+
+
+def load_connections(**values: str | None) -> Connections:
+    """Read addresses and secrets from the environment.
+
+    Args:
+        values: What is known already, by field; None or empty means unset.
+
+    Raises:
+        ConfigurationError: One is missing or wrong.
+    """
+    try:
+        known: dict[str, Any] = {name: value for name, value in values.items() if value}
+        return Connections(**known)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_complaints(error, where=""))) from None
+
+
+def _complaints(error: ValidationError, where: str) -> Iterator[str]:
+    for problem in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "missing" or name.isupper():
+            yield f"{name} is not set{where}{_hint(name)}"
+        else:
+            yield f"{name}{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _hint(name: str) -> str:
+    hints = {field.validation_alias: field.description for field in Connections.model_fields.values()}
+    return f": {hints[name]}" if name in hints else ""

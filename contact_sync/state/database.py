@@ -1,0 +1,111 @@
+"""Opening the state database: SQLite by default, PostgreSQL by URL; private files, migrations, clear refusals.
+
+What belongs here: the engine and its version. What is stored belongs to `tables`, how to `store`.
+"""
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_SETTING = "CONTACT_SYNC_STATE_URL"
+_MIGRATION_LOCK = 7_302_110
+
+
+class StateError(Exception):
+    """The state database or a frame cannot be used; the message is one line for the operator."""
+
+
+def open_database(url: str) -> Engine:
+    """Return an engine on the state database, created if need be and migrated to this version.
+
+    Args:
+        url: A SQLAlchemy URL, `sqlite:///path` or `postgresql+psycopg://…`.
+
+    Raises:
+        StateError: The URL is wrong, the database cannot be reached, or a newer contact_sync has written it.
+    """
+    engine = _engine(url)
+    try:
+        with engine.begin() as connection:
+            _migrate(connection)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        reason = type(error.__cause__ or error).__name__
+        raise StateError(f"the state database cannot be opened ({reason}): check {_SETTING}") from None
+    except StateError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StateError(f"{_SETTING} is not a SQLAlchemy URL such as sqlite:///state.db") from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if parsed.database:
+            _make_private(Path(parsed.database))
+        engine = create_engine(parsed, connect_args={"timeout": 30}, hide_parameters=True)
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_immediate)
+        return engine
+    if backend != "postgresql":
+        raise StateError(f"{_SETTING} names {backend}; the state database is SQLite or PostgreSQL")
+    try:
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+    except (ModuleNotFoundError, NoSuchModuleError):
+        raise StateError(
+            f"{_SETTING} needs its driver: write postgresql+psycopg:// and install contact-sync[postgres]"
+        ) from None
+
+
+def _make_private(path: Path) -> None:
+    """Create the file readable by its owner only, before SQLite would with the process's umask."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StateError(
+            f"the state database {path} cannot be created ({error.strerror}): check {_SETTING}"
+        ) from None
+
+
+def _configure_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_immediate, not by the driver
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A read that later writes cannot be upgraded under another writer; taking the lock first makes it wait.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("contact_sync.state") / "migrations"))
+    config.attributes["connection"] = connection
+    script = ScriptDirectory.from_config(config)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current == script.get_current_head():
+        return
+    if current and current not in {revision.revision for revision in script.walk_revisions()}:
+        raise StateError(
+            f"the state database is of a newer version ({current}) than this contact_sync: upgrade contact_sync"
+        )
+    command.upgrade(config, "head")

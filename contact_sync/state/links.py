@@ -1,0 +1,160 @@
+"""Links and the mirror: which record is which contact, and what a contact can be recognised by.
+
+What belongs here: set-based look-ups and writes on one open transaction. Transactions belong to `store`.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, tuple_, update
+
+from contact_sync.contacts.identity import Directory, Link, RecordId, identifiers
+from contact_sync.contacts.planning import combine
+from contact_sync.state.bulk import chunks, upsert
+from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, MIRROR_IDENTIFIER, RETRY_QUEUE
+
+
+def fill(connection: Connection, directory: Directory, links: Sequence[Link]) -> None:
+    """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
+    known = of_records(connection, [link.record for link in links])
+    contacts = {link.contact for link in known if link.contact}
+    contacts |= _contacts_by_key(connection, {link.business_key for link in links if link.business_key})
+    contacts |= _contacts_by_identifier(connection, directory, links)
+    for link in (*known, *_members(connection, contacts)):
+        directory.learn(link)
+
+
+def of_records(connection: Connection, records: Sequence[RecordId]) -> list[Link]:
+    """Return the links of the records that have one, tombstones too."""
+    table = CONTACT_LINK.c
+    links: list[Link] = []
+    for chunk in chunks(records):
+        query = select(CONTACT_LINK).where(tuple_(table.source, table.crm_id).in_(chunk))
+        links += map(_link, connection.execute(query))
+    return links
+
+
+def save(connection: Connection, links: Sequence[Link]) -> None:
+    """Store the versions that are now delivered; an older version never replaces a newer one."""
+    upsert(connection, CONTACT_LINK, [_columns(link) for link in links], newer_by=("modified_at", "read_at"))
+    _forget_retries(connection, links)
+
+
+def mirror(connection: Connection, contacts: Collection[str], at: datetime) -> None:
+    """Bring the mirror of contacts up to date with their links; a contact without links is gone.
+
+    Args:
+        connection: An open transaction.
+        contacts: The Genesys contacts that a write touched.
+        at: When that was.
+    """
+    members: dict[str, list[Link]] = defaultdict(list)
+    for link in sorted(_members(connection, contacts), key=lambda link: link.age, reverse=True):
+        members[str(link.contact)].append(link)
+    for chunk in chunks(sorted(contacts)):
+        connection.execute(delete(MIRROR_IDENTIFIER).where(MIRROR_IDENTIFIER.c.contact.in_(chunk)))
+    for chunk in chunks(sorted(set(contacts) - members.keys())):
+        connection.execute(delete(GENESYS_MIRROR).where(GENESYS_MIRROR.c.contact.in_(chunk)))
+    rows = [{"contact": one, "seen_at": at, "fields": combine(members[one])} for one in sorted(members)]
+    upsert(connection, GENESYS_MIRROR, rows)
+    recognised = {
+        (one, rule, value)
+        for one, links in members.items()
+        for link in links
+        for rule, value in identifiers(link.account, link.fields)
+    }
+    known = [{"contact": one, "rule": rule, "value": value} for one, rule, value in sorted(recognised)]
+    upsert(connection, MIRROR_IDENTIFIER, known)
+
+
+def rename(connection: Connection, old: str, new: str) -> None:
+    """Point the links of a contact at the contact that Genesys put in its place."""
+    connection.execute(update(CONTACT_LINK).where(CONTACT_LINK.c.contact == old).values(contact=new))
+    connection.execute(delete(GENESYS_MIRROR).where(GENESYS_MIRROR.c.contact == old))
+    connection.execute(delete(MIRROR_IDENTIFIER).where(MIRROR_IDENTIFIER.c.contact == old))
+
+
+def _contacts_by_key(connection: Connection, keys: Collection[str]) -> set[str]:
+    table = CONTACT_LINK.c
+    found: set[str] = set()
+    for chunk in chunks(sorted(keys)):
+        query = select(table.contact).where(table.business_key.in_(chunk), table.contact.is_not(None))
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def _contacts_by_identifier(connection: Connection, directory: Directory, links: Sequence[Link]) -> set[str]:
+    """Return the contacts that share an identifier with a record; bar those that too many contacts share."""
+    table = MIRROR_IDENTIFIER.c
+    wanted = {(value, rule) for link in links for rule, value in identifiers(link.account, link.fields)}
+    telling: list[tuple[str, str]] = []
+    for chunk in chunks(sorted(wanted)):
+        pair = tuple_(table.value, table.rule)
+        counted = (
+            select(table.value, table.rule, func.count()).where(pair.in_(chunk)).group_by(table.value, table.rule)
+        )
+        for value, rule, count in connection.execute(counted):
+            if count >= directory.shared_threshold:
+                directory.bar(rule, value)
+            else:
+                telling.append((value, rule))
+    found: set[str] = set()
+    for chunk in chunks(telling):
+        query = select(table.contact).where(tuple_(table.value, table.rule).in_(chunk))
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def _members(connection: Connection, contacts: Collection[str]) -> Iterator[Link]:
+    for chunk in chunks(sorted(contacts)):
+        query = select(CONTACT_LINK).where(CONTACT_LINK.c.contact.in_(chunk))
+        yield from map(_link, connection.execute(query))
+
+
+def _forget_retries(connection: Connection, links: Sequence[Link]) -> None:
+    """Take records off the retry queue once that version, or a newer one, is delivered."""
+    table = RETRY_QUEUE.c
+    waiting = dict(_queued(connection, [link.record for link in links]))
+    done = [link.record for link in links if link.record in waiting and waiting[link.record] <= link.modified_at]
+    for chunk in chunks(done):
+        connection.execute(delete(RETRY_QUEUE).where(tuple_(table.source, table.crm_id).in_(chunk)))
+
+
+def _queued(connection: Connection, records: Sequence[RecordId]) -> Iterator[tuple[RecordId, datetime]]:
+    table = RETRY_QUEUE.c
+    for chunk in chunks(records):
+        query = select(table.source, table.crm_id, table.modified_at)
+        for source, crm_id, modified_at in connection.execute(
+            query.where(tuple_(table.source, table.crm_id).in_(chunk))
+        ):
+            yield (source, crm_id), modified_at
+
+
+def _link(row: Row[Any]) -> Link:
+    return Link(
+        record=(row.source, row.crm_id),
+        contact=row.contact,
+        business_key=row.business_key,
+        version=row.version,
+        modified_at=row.modified_at,
+        read_at=row.read_at,
+        account=row.account,
+        fields=row.fields,
+    )
+
+
+def _columns(link: Link) -> dict[str, Any]:
+    source, crm_id = link.record
+    return {
+        "source": source,
+        "crm_id": crm_id,
+        "contact": link.contact,
+        "business_key": link.business_key,
+        "version": link.version,
+        "modified_at": link.modified_at,
+        "read_at": link.read_at,
+        "account": link.account,
+        "fields": dict(link.fields),
+    }

@@ -1,0 +1,157 @@
+"""The tables of the state database: what must survive a crash. Columns and keys belong here, and no query.
+
+Contact data lives here and in the windowed frames, nowhere else. Every instant is UTC.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import JSON, Column, DateTime, Dialect, Float, Index, Integer, MetaData, String, Table
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: takes aware datetimes only, stores UTC, gives aware UTC back.
+
+    SQLite drops offsets without a word, so the conversion must not be left to the driver.
+
+    Raises:
+        ValueError: A naive datetime is bound.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return `value` in UTC; without its offset for SQLite, which has no type for it."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = "an instant in the state database needs a timezone"
+            raise ValueError(msg)
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Return the stored instant as aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+METADATA = MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s"},
+)
+
+WINDOW_LEDGER = Table(
+    "window_ledger",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("window_start", UtcDateTime, primary_key=True),
+    Column("window_end", UtcDateTime, primary_key=True),
+    Column("rows_read", Integer, nullable=False),
+    Column("outcomes", JSON, nullable=False),
+    Column("requests", Integer, nullable=False),
+    Column("writes", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("newest_modified_at", UtcDateTime),
+    Column("run_id", String(64), nullable=False),
+    Column("committed_at", UtcDateTime, nullable=False),
+    comment="A window of a source whose every row is delivered or durably queued.",
+)
+
+CONTACT_LINK = Table(
+    "contact_link",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("crm_id", String(255), primary_key=True),
+    Column("contact", String(64)),
+    Column("business_key", String(255)),
+    Column("version", String(255), nullable=False),
+    Column("modified_at", UtcDateTime, nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+    Column("account", String(255)),
+    Column("fields", JSON, nullable=False),
+    Index("ix_contact_link_contact", "contact"),
+    Index("ix_contact_link_business_key", "business_key"),
+    comment="A CRM record and the Genesys contact that it became; without a contact it is a tombstone.",
+)
+
+GENESYS_MIRROR = Table(
+    "genesys_mirror",
+    METADATA,
+    Column("contact", String(64), primary_key=True),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("fields", JSON, nullable=False),
+    comment="A Genesys contact as last seen.",
+)
+
+MIRROR_IDENTIFIER = Table(
+    "mirror_identifier",
+    METADATA,
+    Column("contact", String(64), primary_key=True),
+    Column("rule", String(16), primary_key=True),
+    Column("value", String(320), primary_key=True),
+    Index("ix_mirror_identifier_value", "value", "rule"),
+    comment="What a contact can be recognised by: an e-mail, an E.164 number, a hash of name and account.",
+)
+
+RETRY_QUEUE = Table(
+    "retry_queue",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("crm_id", String(255), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("modified_at", UtcDateTime, nullable=False),
+    Column("change", JSON, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime),
+    Column("last_error", String(255), nullable=False),
+    Column("window_start", UtcDateTime, nullable=False),
+    Column("window_end", UtcDateTime, nullable=False),
+    Column("queued_at", UtcDateTime, nullable=False),
+    Index("ix_retry_queue_state", "state", "next_attempt_at"),
+    comment="A change that could not be delivered: waiting for another attempt, or dead.",
+)
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("window_start", UtcDateTime, nullable=False),
+    Column("window_end", UtcDateTime, nullable=False),
+    Column("crm_id", String(255), nullable=False),
+    Column("contact", String(64)),
+    Column("action", String(16), nullable=False),
+    Column("rule", String(32)),
+    Column("changes", JSON),
+    Column("result", String(16), nullable=False),
+    Column("status", Integer),
+    Column("correlation_id", String(64)),
+    Index("ix_audit_crm_id", "source", "crm_id"),
+    Index("ix_audit_contact", "contact"),
+    comment="Every write: who, when, in which window and run, what was before and after, and how it ended.",
+)
+
+UNMAPPED_FIELD = Table(
+    "unmapped_field",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("field", String(255), primary_key=True),
+    Column("window_start", UtcDateTime, primary_key=True),
+    Column("window_end", UtcDateTime, primary_key=True),
+    Column("records", Integer, nullable=False),
+    comment="A CRM field that the registry does not list, and the records of a window that carry it.",
+)
+
+BUDGET = Table(
+    "budget",
+    METADATA,
+    Column("client", String(255), primary_key=True),
+    Column("next_slot", Float, nullable=False),
+    comment="The shared pace of one OAuth client: the moment (seconds since 1970) of the next free slot.",
+)

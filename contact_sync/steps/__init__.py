@@ -1,0 +1,4 @@
+"""One use case per asset: extract, normalize, match, deliver, report.
+
+Plain functions over the rooms below; nothing here knows Dagster.
+"""

@@ -1,0 +1,62 @@
+"""dedup_matches: the plan of each window, made against what the state database knows.
+
+What belongs here: loading what the planner needs. Deciding belongs to `contacts.planning`, sending to `deliver`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from contact_sync.contacts.fields import CONTACT_FIELDS
+from contact_sync.contacts.identity import Directory, Link, business_key
+from contact_sync.contacts.planning import make_plan
+from contact_sync.contacts.schemas import records
+from contact_sync.contacts.window import Window
+from contact_sync.steps.context import SyncContext
+
+
+def match(context: SyncContext, windows: Sequence[Window]) -> Mapping[Window, pd.DataFrame]:
+    """Plan windows in order, each seeing what the ones before it will have done, and store the plans.
+
+    Returns:
+        The plan of each window, with the columns of `schemas.DEDUP_MATCHES`.
+
+    Raises:
+        StateError: `normalized_contacts` has no frame for a window, or a frame cannot be read or written.
+        ContractError: `normalized_contacts` breaks its contract.
+    """
+    normalized = ((window, context.checked("normalized_contacts", window)) for window in windows)
+    plans: dict[Window, pd.DataFrame] = {}
+    for window, plan in plan_windows(context, normalized):
+        context.frames.write("dedup_matches", window, plan)
+        plans[window] = plan
+    return plans
+
+
+def plan_windows(
+    context: SyncContext, normalized: Iterable[tuple[Window, pd.DataFrame]]
+) -> Iterator[tuple[Window, pd.DataFrame]]:
+    """Yield the plan of each window without storing anything."""
+    source = context.source.name
+    directory = Directory(shared_threshold=context.settings.identity.shared_threshold)
+    basis = context.store.last_audit()
+    for window, frame in normalized:
+        context.store.fill(directory, list(_wanted(frame, source)))
+        yield window, make_plan(frame, directory, source=source, basis=basis)
+
+
+def _wanted(normalized: pd.DataFrame, source: str) -> Iterator[Link]:
+    """Yield what is asked of the state database: each record, and what it can be recognised by."""
+    for row in records(normalized.loc[normalized["state"] == "ready"]):
+        fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
+        account = row.get("account")
+        yield Link(
+            record=(source, row["crm_id"]),
+            contact=None,
+            business_key=business_key(account, fields),
+            version=row["version"],
+            modified_at=row["modified_at"],
+            read_at=row["read_at"],
+            account=account,
+            fields=fields,
+        )

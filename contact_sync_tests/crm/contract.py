@@ -1,0 +1,210 @@
+"""What every CRM source has to keep, as tests over a harness.
+
+A source's test module subclasses `SourceContract` and gives a `harness` fixture that puts records into a real CRM.
+"""
+
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain, pairwise
+from typing import Protocol
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contact_sync.contacts.window import Window
+from contact_sync.crm.source import Change, CrmError, CrmSource
+
+NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
+HALF_HOUR = timedelta(minutes=30)
+WINDOW = Window(NOON, NOON + HALF_HOUR)
+MICROSECOND = timedelta(microseconds=1)
+FIRST_NAMES = [
+    "Zoë",
+    "O'Brien",
+    'The "Rock"',
+    "50%_\\",
+    "李小龍",
+    "a;DROP TABLE contacts--",
+    "👩‍🚀",
+    " padded ",
+    "",
+]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One CRM record; `nickname` is a field that the registry does not list."""
+
+    crm_id: str
+    modified_at: datetime = NOON
+    first_name: str | None = "Ada"
+    email: str | None = None
+    nickname: str | None = None
+    deleted: bool = False
+    merged_into: str | None = None
+
+
+class Harness(Protocol):
+    """A CRM that tests may change. The three names are the CRM's names of the fields of `Record`."""
+
+    first_name: str
+    email: str
+    nickname: str
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Add the records, replacing those of the same id."""
+        ...
+
+    def clear(self) -> None:
+        """Remove every record."""
+        ...
+
+    def break_down(self) -> None:
+        """Make every further read fail."""
+        ...
+
+    def source(self, page_size: int = 7) -> CrmSource:
+        """Return a source over the records that settles within a minute."""
+        ...
+
+
+def read(source: CrmSource, window: Window = WINDOW) -> list[Change]:
+    return list(chain.from_iterable(source.changes(window)))
+
+
+def ids(changes: Iterable[Change]) -> list[str]:
+    return sorted(change.crm_id for change in changes)
+
+
+class SourceContract:
+    def test_a_window_holds_its_start_and_not_its_end(self, harness: Harness) -> None:
+        harness.put(
+            [
+                Record("before", WINDOW.start - MICROSECOND),
+                Record("start", WINDOW.start),
+                Record("last", WINDOW.end - MICROSECOND),
+                Record("end", WINDOW.end),
+            ]
+        )
+        assert ids(read(harness.source())) == ["last", "start"]
+
+    def test_an_empty_window_yields_no_page(self, harness: Harness) -> None:
+        harness.put([Record("1", WINDOW.end)])
+        assert list(harness.source().changes(WINDOW)) == []
+
+    def test_records_of_one_timestamp_cross_page_borders(self, harness: Harness) -> None:
+        expected = [f"{number:04}" for number in range(500)]
+        harness.put(Record(crm_id) for crm_id in expected)
+        pages = list(harness.source(page_size=7).changes(WINDOW))
+        assert ids(chain.from_iterable(pages)) == expected
+        assert max(map(len, pages)) <= 7
+
+    def test_a_full_last_page_ends(self, harness: Harness) -> None:
+        harness.put(Record(str(number)) for number in range(14))
+        assert len(read(harness.source(page_size=7))) == 14
+
+    def test_reading_stopped_midway_starts_again(self, harness: Harness) -> None:
+        harness.put(Record(str(number), NOON + number * timedelta(seconds=1)) for number in range(20))
+        source = harness.source(page_size=7)
+        next(iter(source.changes(WINDOW)))
+        assert len(read(source)) == 20
+
+    @settings(
+        max_examples=25,
+        deadline=None,
+        # The harness is cleared for each example, and subclasses share the test on purpose.
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
+    @given(
+        minutes=st.lists(st.sampled_from([0, 1, 1, 15, 29, 30, 59]), max_size=25),
+        cuts=st.sets(st.integers(1, 59), max_size=6),
+        page_size=st.integers(1, 5),
+    )
+    def test_any_tiling_reads_every_record_once(
+        self, harness: Harness, minutes: list[int], cuts: set[int], page_size: int
+    ) -> None:
+        harness.clear()
+        records = [Record(str(number), NOON + timedelta(minutes=minute)) for number, minute in enumerate(minutes)]
+        harness.put(records)
+        source = harness.source(page_size)
+        borders = [NOON + timedelta(minutes=minute) for minute in sorted({0, *cuts, 60})]
+        tiles = [Window(start, end) for start, end in pairwise(borders)]
+        found = Counter(change.crm_id for tile in tiles for change in read(source, tile))
+        assert found == Counter(record.crm_id for record in records)
+
+    def test_values_come_unchanged(self, harness: Harness) -> None:
+        harness.put(Record(str(number), first_name=name) for number, name in enumerate(FIRST_NAMES))
+        found = {change.crm_id: change.fields[harness.first_name] for change in read(harness.source())}
+        assert found == {str(number): name for number, name in enumerate(FIRST_NAMES)}
+
+    def test_only_the_registrys_fields_come(self, harness: Harness) -> None:
+        harness.put([Record("1", email="ada@example.org", nickname="Countess")])
+        (change,) = read(harness.source())
+        assert change.fields == {harness.first_name: "Ada", harness.email: "ada@example.org"}
+
+    def test_an_absent_value_is_none(self, harness: Harness) -> None:
+        harness.put([Record("1", first_name=None)])
+        (change,) = read(harness.source())
+        assert change.fields[harness.first_name] is None
+
+    def test_a_living_record_is_an_upsert(self, harness: Harness) -> None:
+        harness.put([Record("1")])
+        (change,) = read(harness.source())
+        assert (change.kind, change.merged_into) == ("upsert", None)
+
+    def test_a_deleted_record_is_a_delete(self, harness: Harness) -> None:
+        harness.put([Record("1", deleted=True)])
+        (change,) = read(harness.source())
+        assert (change.kind, change.merged_into) == ("delete", None)
+
+    def test_a_record_that_lost_a_merge_names_the_survivor(self, harness: Harness) -> None:
+        harness.put([Record("1", deleted=True, merged_into="2"), Record("2")])
+        kinds = {change.crm_id: (change.kind, change.merged_into) for change in read(harness.source())}
+        assert kinds == {"1": ("merge", "2"), "2": ("upsert", None)}
+
+    def test_modified_at_is_exact_and_utc(self, harness: Harness) -> None:
+        modified_at = NOON + timedelta(seconds=1, microseconds=123_456)
+        harness.put([Record("1", modified_at)])
+        (change,) = read(harness.source())
+        assert (change.modified_at, change.modified_at.utcoffset()) == (modified_at, timedelta())
+
+    def test_a_version_is_stable_until_the_record_changes(self, harness: Harness) -> None:
+        harness.put([Record("1")])
+        source = harness.source()
+        (first,), (again,) = read(source), read(source)
+        harness.put([Record("1", NOON + MICROSECOND)])
+        (changed,) = read(source)
+        assert first.version == again.version != changed.version
+
+    def test_unlisted_fields_are_counted_within_the_window(self, harness: Harness) -> None:
+        harness.put(
+            [
+                Record("1", nickname="Countess"),
+                Record("2", nickname="Bob"),
+                Record("3"),
+                Record("4", WINDOW.end, nickname="Late"),
+            ]
+        )
+        source = harness.source()
+        assert source.unlisted(WINDOW) == {harness.nickname: 2}
+        assert source.unlisted(Window(NOON - HALF_HOUR, NOON)) == {}
+
+    def test_the_horizon_lies_in_the_past_and_is_aware(self, harness: Harness) -> None:
+        assert harness.source().horizon() < datetime.now(UTC)
+
+    def test_a_broken_crm_says_so_in_one_line_without_values(self, harness: Harness) -> None:
+        harness.put(Record(f"SECRET{number}", email="SECRET@example.org") for number in range(8))
+        source = harness.source(page_size=7)
+        pages = source.changes(WINDOW)
+        assert len(next(pages)) == 7
+        harness.break_down()
+        with pytest.raises(CrmError) as caught:
+            next(pages)
+        shown: Sequence[str] = traceback.format_exception(caught.value)
+        assert "SECRET" not in "".join(shown)
+        assert caught.value.__context__ is None
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,83 @@
+"""What the tests of the Genesys room share: a scripted server, a clock that only moves when told, a client."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import requests
+
+from contact_sync.genesys.auth import TokenManager
+from contact_sync.genesys.budget import LocalBudget
+from contact_sync.genesys.client import GenesysClient
+from contact_sync.genesys.regions import Hosts
+from contact_sync.genesys.transport import Transport
+from contact_sync_tests.genesys.server import ScriptedServer
+
+SECRET = "s3cret-of-the-client"
+
+
+@dataclass
+class Clock:
+    """Monotonic seconds; sleeping moves them."""
+
+    now: float = 1_000.0
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.stopping.set()
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def hosts(server: ScriptedServer) -> Hosts:
+    return Hosts(server.url, server.url)
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as opened:
+        yield opened
+
+
+@pytest.fixture
+def tokens(hosts: Hosts, session: requests.Session, clock: Clock) -> TokenManager:
+    return TokenManager(hosts, "client-id", SECRET, session=session, clock=clock)
+
+
+@pytest.fixture
+def budget(clock: Clock) -> LocalBudget:
+    return LocalBudget(300, 20, clock)
+
+
+@pytest.fixture
+def client(
+    hosts: Hosts, tokens: TokenManager, budget: LocalBudget, session: requests.Session, clock: Clock
+) -> GenesysClient:
+    return GenesysClient(hosts, tokens, budget, session=session, sleep=clock.sleep, clock=clock)
+
+
+@pytest.fixture
+def transport(
+    hosts: Hosts, tokens: TokenManager, budget: LocalBudget, session: requests.Session, clock: Clock
+) -> Transport:
+    return Transport(hosts, tokens, budget, session=session, sleep=clock.sleep, clock=clock)
