@@ -47,7 +47,7 @@ class Registry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fields: tuple[FieldRule, ...]
-    ignored: tuple[str, ...] = Field(default=(), description="CRM fields that are left out on purpose, not reported.")
+    ignored: tuple[str, ...] = Field(default=(), description="CRM fields left out on purpose, not reported.")
     default_region: str | None = Field(
         default=None,
         pattern="^[A-Z]{2}$",

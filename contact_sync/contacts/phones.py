@@ -11,13 +11,18 @@ from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat
+from phonenumbers.phonenumberutil import normalize_digits_only
 
 _EXTENSION = re.compile(
-    r"(?:[,;/\s]*(?:\b(?:ext(?:ension)?|extn|durchwahl|dw|poste|int(?:erno)?|anexo)\b|(?<=[\d\s)])x|#)[\s.:]*)(\d{1,7})\W*$",
+    r"(?:[,;/\s]*(?:\b(?:ext(?:ension)?|extn|durchwahl|dw|poste|int(?:erno)?|anexo)\b|(?<=[\d\s)])x|#)[\s.:=]*)(\d{1,7})\W*$",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"\s*[(\[][^\d)\]]*[)\]]\s*$|^\s*[a-z]+\.?\s*:\s*", re.IGNORECASE)
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_FLOAT = re.compile(r"(\+?\d+)\.0")
 _LETTER = re.compile(r"[^\W\d_]")
+_FOREIGN = re.compile(r"[^\d\s+()\[\]./\u2010-\u2015-]")
+_SECOND_NUMBER = re.compile(r"\d\D*\+|/\s*(?:0|\d{1,3}\W*$)")
 _NOT_DIGIT = re.compile(r"\D")
 
 
@@ -40,12 +45,10 @@ def read_phone(raw: str, region: str | None) -> PhoneReading:
     Returns:
         The E.164 number, or a reason that does not repeat the text.
     """
-    body, extension = _without_extension(_LABEL.sub("", raw).strip())
-    if _LETTER.search(body):
-        return PhoneReading(refused="it holds letters")
+    body, extension = _without_extension(_LABEL.sub("", _plain(raw)).strip())
     digits = _NOT_DIGIT.sub("", body)
-    if len(digits) < 6 or _is_placeholder(digits):
-        return PhoneReading(refused="it is a placeholder or too short")
+    if reason := _not_one_number(body, digits):
+        return PhoneReading(refused=reason)
     readings = {
         phonenumbers.format_number(number, PhoneNumberFormat.E164)
         for number in _valid_readings(body, digits, region)
@@ -64,9 +67,27 @@ def is_region(code: str) -> bool:
     return code in phonenumbers.SUPPORTED_REGIONS
 
 
+def _plain(raw: str) -> str:
+    """Return the text with ASCII digits, without the invisible marks of copied numbers or a float's `.0`."""
+    text = normalize_digits_only(_INVISIBLE.sub("", raw).replace("\uff0b", "+"), keep_non_digits=True).strip()
+    return found.group(1) if (found := _FLOAT.fullmatch(text)) else text
+
+
 def _without_extension(text: str) -> tuple[str, str]:
     found = _EXTENSION.search(text)
     return (text[: found.start()], found.group(1)) if found else (text, "")
+
+
+def _not_one_number(body: str, digits: str) -> str | None:
+    if _LETTER.search(body):
+        return "it holds letters"
+    if _FOREIGN.search(body):
+        return "it holds signs that no number has"
+    if _SECOND_NUMBER.search(body):
+        return "it holds two numbers, or two endings of one"
+    if len(digits) < 6 or _is_placeholder(digits):
+        return "it is a placeholder or too short"
+    return None
 
 
 def _is_placeholder(digits: str) -> bool:

@@ -69,7 +69,6 @@ CRM_DELTA = pa.DataFrameSchema(
     name="crm_delta",
     unique=["crm_id", "version"],
     strict=True,
-    coerce=True,
     description="What changed in the CRM in the window: a row is one version of one record.",
 )
 
@@ -90,7 +89,6 @@ NORMALIZED_CONTACTS = pa.DataFrameSchema(
     name="normalized_contacts",
     unique=["crm_id", "version"],
     strict=True,
-    coerce=True,
     description="The same rows as crm_delta, clean and canonical, or held with a reason.",
 )
 
@@ -114,7 +112,6 @@ DEDUP_MATCHES = pa.DataFrameSchema(
     name="dedup_matches",
     unique=["crm_id", "version"],
     strict=True,
-    coerce=True,
     description="The plan: who is who, what to do, and why. Stopping here is the dry run.",
 )
 
@@ -131,7 +128,6 @@ GENESYS_UPSERTS = pa.DataFrameSchema(
     name="genesys_upserts",
     unique=["crm_id", "version"],
     strict=True,
-    coerce=True,
     description="The plan carried out: the outcome of every row that was read.",
 )
 
@@ -148,7 +144,6 @@ SYNC_REPORT = pa.DataFrameSchema(
     name="sync_report",
     unique=["window_start", "window_end"],
     strict=True,
-    coerce=True,
     description="What happened in the window: one row of counts.",
 )
 

@@ -6,7 +6,7 @@ and their errors to `database`, stored timestamps to `timestamps`. Nothing here 
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -162,17 +162,17 @@ class SqlSource:
 
     def _page(self, window: Window, after: tuple[Any, Any] | None) -> sa.Select[Any]:
         layout = self._layout
-        statement = sa.select(*layout.columns).select_from(layout.table).where(self._within(window))
-        if after is not None:
-            moment, row_id = after
-            # Not `a > x OR (a = x AND b > y)`: of this form every planner makes a range of the index.
-            later = sa.or_(layout.modified_at > moment, layout.id > row_id)
-            statement = statement.where(layout.modified_at >= moment, later)
+        reached, last_id = after or (None, None)
+        statement = sa.select(*layout.columns).select_from(layout.table).where(self._within(window, reached))
+        if after:
+            # With `modified_at >= reached` this is the keyset condition, in the form of which every planner makes
+            # a range of the index; of `a > x OR (a = x AND b > y)` PostgreSQL makes none.
+            statement = statement.where(sa.or_(layout.modified_at > reached, layout.id > last_id))
         return statement.order_by(layout.modified_at, layout.id).limit(self._page_size)
 
-    def _within(self, window: Window) -> Condition:
+    def _within(self, window: Window, reached: date | str | None = None) -> Condition:
         layout = self._layout
-        return sa.and_(layout.timestamps.within(layout.modified_at, window), layout.id.is_not(None))
+        return sa.and_(layout.timestamps.within(layout.modified_at, window, reached), layout.id.is_not(None))
 
     def _change(self, row: Sequence[Any], modified_at: datetime) -> Change:
         _, row_id, *values = row

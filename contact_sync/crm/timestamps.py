@@ -36,10 +36,13 @@ class NativeTimestamps:
     type_: TypeEngine[Any]
     zone: ZoneInfo
 
-    def within(self, column: Column, window: Window) -> Condition:
-        """Return a condition on the window's ends, converted to what the column stores; an index serves it."""
+    def within(self, column: Column, window: Window, reached: date | str | None = None) -> Condition:
+        """Return a condition on the window's ends, converted to what the column stores; an index serves it.
+
+        `reached` is the stored value that reading goes on from.
+        """
         low, high = self._stored_ends(window)
-        return sa.and_(column >= low, column < high)
+        return sa.and_(column >= (reached or low), column < high)
 
     def unreadable(self, column: Column) -> Condition:
         """Return the condition of the rows without a timestamp."""
@@ -70,15 +73,17 @@ class SqliteTimestamps:
 
     type_: TypeEngine[Any] = sa.Text()
 
-    def within(self, column: Column, window: Window) -> Condition:
-        """Return a condition that is exact through the SQL function, and that an index on the text serves."""
+    def within(self, column: Column, window: Window, reached: date | str | None = None) -> Condition:
+        """Return a condition that is exact through the SQL function, and that an index on the text serves.
+
+        `reached` is the stored value that reading goes on from.
+        """
         start, end = window.start.astimezone(UTC), window.end.astimezone(UTC)
-        utc = sa.func.contact_sync_utc(column)
         return sa.and_(
-            column >= (start - _DAY).date().isoformat(),
+            column >= (reached or (start - _DAY).date().isoformat()),
             column < (end + 2 * _DAY).date().isoformat(),
-            utc >= _stamp(start),
-            utc < _stamp(end),
+            # BETWEEN calls the function once a row; the stamps are whole microseconds.
+            sa.func.contact_sync_utc(column).between(_stamp(start), _stamp(end - _MICROSECOND)),
         )
 
     def unreadable(self, column: Column) -> Condition:

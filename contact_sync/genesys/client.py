@@ -55,6 +55,7 @@ class GenesysClient:
         attempts: int = 5,
     ) -> None:
         self._hosts = hosts
+        self._source_ids: dict[str, str] = {}
         self._transport = Transport(
             hosts, tokens, budget, session=session, sleep=sleep, clock=clock, deadline=deadline, attempts=attempts
         )
@@ -113,12 +114,17 @@ class GenesysClient:
         return [_removed(result) for result in self._bulk(f"{_CONTACTS}/remove", entities).values()]
 
     def ensure_external_source(self, name: str) -> str:
-        """Return the id of the external source `name`, creating it if there is none.
+        """Return the id of the external source `name`, creating it if there is none; asked for once.
 
         Raises:
             GenesysRowError: Genesys refuses the name.
         """
         name = name.strip()  # as Genesys does
+        if name not in self._source_ids:
+            self._source_ids[name] = self._find_or_create_source(name)
+        return self._source_ids[name]
+
+    def _find_or_create_source(self, name: str) -> str:
         if found := self._external_source(name):
             return found
         try:

@@ -1,4 +1,7 @@
-"""Cursors: where a listing goes on, good for 24 hours."""
+"""Cursors: where a listing goes on, good for 24 hours.
+
+What belongs here: writing and reading them. What lies at a position is the listing's knowledge.
+"""
 
 import base64
 import binascii

@@ -1,6 +1,6 @@
 """The door every request passes: token, budget, size, JSON; and every answer: headers, errors, counting.
 
-What belongs here: HTTP that all operations share. What an operation does is in the routes.
+What belongs here: HTTP that all operations share. What an operation does is in `operations`.
 """
 
 import json
@@ -153,6 +153,8 @@ def _parsed(request: Request, body: bytes) -> object:
         raise ApiError(415, "unsupported.media.type", "Unsupported Media Type - send application/json.")
     try:
         written: Any = json.loads(body)
+        if b"\\ud" in body.lower():  # an escaped surrogate, which alone is no character
+            json.dumps(written, ensure_ascii=False).encode()
     except ValueError:
         raise bad_request("The request could not be understood by the server due to malformed syntax.") from None
     return written

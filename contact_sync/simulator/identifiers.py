@@ -28,8 +28,11 @@ CONTACT_TYPES = frozenset(
         "ExternalId",
     }
 )
-_SCOPED = (("lineId", "SocialLine", "userId"), ("facebookId", "SocialFacebook", "scopedId"))
-_SCOPED_IDS = (*_SCOPED, ("instagramId", "SocialInstagram", "scopedId"))
+_SCOPED_IDS = (
+    ("lineId", "SocialLine", "userId"),
+    ("facebookId", "SocialFacebook", "scopedId"),
+    ("instagramId", "SocialInstagram", "scopedId"),
+)
 
 
 class Identifier(NamedTuple):

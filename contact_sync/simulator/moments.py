@@ -1,4 +1,7 @@
-"""Moments and ids as Genesys writes them."""
+"""Moments and ids as Genesys writes them.
+
+What belongs here: what the server makes up for every entity. Where the time comes from is a setting.
+"""
 
 import uuid
 from collections.abc import Callable

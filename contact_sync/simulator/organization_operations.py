@@ -1,4 +1,7 @@
-"""The operations around contacts: external sources, the organisation itself and the token in use."""
+"""The operations around contacts: external sources, the organisation itself and the token in use.
+
+What belongs here: the same as in `operations`, for what is not a record.
+"""
 
 from collections.abc import Iterator
 

@@ -1,13 +1,13 @@
 """How Genesys rewrites a phone number.
 
-What belongs here: from the number that was typed to display, E.164 and country. Which numbers identify somebody is
-the identifiers' business.
+What belongs here: from the number that was typed to display, E.164 and country. A number counts as readable when
+its length is possible in its country, assigned or not. Which numbers identify somebody is known to `identifiers`.
 """
 
 from functools import lru_cache
 
 import phonenumbers
-from phonenumbers import PhoneNumberFormat
+from phonenumbers import PhoneNumberFormat, ValidationResult
 
 from contact_sync.simulator.errors import Json
 
@@ -41,7 +41,8 @@ def _read(typed: str, country: str) -> tuple[str, str, str] | None:
         number = phonenumbers.parse(typed, _region(country))
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
+    # Not `is_possible_number`: that also takes a number without its area code, which is no E.164 number.
+    if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE:
         return None
     region = phonenumbers.region_code_for_number(number)
     return (

@@ -7,6 +7,7 @@ having, but its contacts may be copies of real ones.
 import logging
 import socket
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -78,10 +79,24 @@ class TwinServer:
         self._server.run(sockets=[self._socket])
 
 
-def serve(settings: TwinSettings | None = None, port: int = 0) -> None:
-    """Serve a twin in the foreground until it is interrupted."""
-    server = uvicorn.Server(_config(TwinStore(settings or TwinSettings())))
-    server.run(sockets=[socket.create_server((LOOPBACK, port))])
+def serve(settings: TwinSettings | None = None, port: int = 0, snapshot: Path | None = None) -> None:
+    """Serve a twin in the foreground until it is interrupted.
+
+    Args:
+        settings: The organisation and how it behaves.
+        port: Where to listen.
+        snapshot: File from which the twin starts, if it is there, and to which it is saved at the end.
+    """
+    store = TwinStore(settings or TwinSettings())
+    if snapshot and snapshot.is_file():
+        store.load(snapshot)
+    try:
+        uvicorn.Server(_config(store)).run(sockets=[socket.create_server((LOOPBACK, port))])
+    except KeyboardInterrupt:
+        pass  # uvicorn raises it again after an orderly end
+    finally:
+        if snapshot:
+            store.save(snapshot)
 
 
 def _config(store: TwinStore) -> uvicorn.Config:

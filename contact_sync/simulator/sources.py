@@ -1,4 +1,7 @@
-"""External sources: the systems whose ids contacts carry."""
+"""External sources: the systems whose ids contacts carry.
+
+What belongs here: keeping sources, their names unique and their number limited. Their ids are identifiers.
+"""
 
 from contact_sync.simulator import fields
 from contact_sync.simulator.cursors import Cursors

@@ -55,7 +55,7 @@ class TwinStore:
         scratch.unlink(missing_ok=True)
         handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT} | parts, file, ensure_ascii=False)
+            file.write(json.dumps({"format": FORMAT} | parts, ensure_ascii=False))
         scratch.replace(path)
 
     def load(self, path: Path) -> None:

@@ -187,11 +187,12 @@ class SourceContract:
                 Record("2", nickname="Bob"),
                 Record("3"),
                 Record("4", WINDOW.end, nickname="Late"),
+                Record("5", WINDOW.start - MICROSECOND, nickname="Early"),
             ]
         )
         source = harness.source()
         assert source.unlisted(WINDOW) == {harness.nickname: 2}
-        assert source.unlisted(Window(NOON - HALF_HOUR, NOON)) == {}
+        assert source.unlisted(Window(NOON - HALF_HOUR, NOON - MICROSECOND)) == {}
 
     def test_the_horizon_lies_in_the_past_and_is_aware(self, harness: Harness) -> None:
         assert harness.source().horizon() < datetime.now(UTC)

@@ -140,6 +140,7 @@ def test_a_row_without_id_is_counted_and_not_read(harness: SqlHarness) -> None:
         (sa.Uuid(), [uuid.UUID(int=number) for number in (1, 2**64, 2**127)]),
         (sa.Numeric(), [Decimal(9), Decimal(10), Decimal("11.5")]),
         (sa.CHAR(18), ["a" * 18, "A" * 18, "B" * 18]),
+        (sa.Enum("c", "a", "b", name="code"), ["a", "b", "c"]),
     ],
 )
 def test_ids_of_any_type_page_in_their_own_order(

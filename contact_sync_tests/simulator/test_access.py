@@ -84,6 +84,7 @@ def test_the_budget_opens_again_a_minute_after_the_first_request(start: Start, c
     refused = api.call("GET", ME)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "15")
     assert refused.json()["code"] == "too.many.requests.retry.after"
+    assert refused.headers["inin-ratelimit-count"] == "2"
     assert "[15] seconds" in refused.json()["message"]
     clock.advance(14.7)
     assert api.call("GET", ME).status_code == 429

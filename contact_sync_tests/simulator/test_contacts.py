@@ -45,6 +45,8 @@ def test_a_created_contact_can_be_read_back(start: Start, clock: ManualClock) ->
         ({"display": "+49 30 901820"}, ("+49 30 901820", "+4930901820", "DE")),
         ({"display": "ask for Ada"}, ("ask for Ada", None, None)),
         ({"display": "123"}, ("123", None, None)),
+        ({"display": "298-4733"}, ("298-4733", None, None)),
+        ({"display": "0800 1", "normalizationCountryCode": "ZZ"}, ("0800 1", None, None)),
     ],
 )
 def test_a_phone_is_rewritten(api: Api, written: Json, stored: tuple[str, str | None, str | None]) -> None:
@@ -106,6 +108,13 @@ def test_unknown_properties_and_divisions_are_400(api: Api, start: Start) -> Non
     assert divided.ok("POST", "/contacts", body)["division"] == {"id": "sales"}
 
 
+def test_a_contact_stays_in_its_division(start: Start) -> None:
+    api = start(division_ids=frozenset({"sales", "service"}))
+    created = api.ok("POST", "/contacts", {"division": {"id": "sales"}})
+    changed = api.ok("PUT", f"/contacts/{created['id']}", {"division": {"id": "service"}})
+    assert changed["division"] == {"id": "sales"}
+
+
 def test_unreadable_bodies_are_refused(start: Start) -> None:
     api = start(max_body_bytes=100)
     url = f"{api.server.base_url}/api/v2/externalcontacts/contacts"
@@ -115,8 +124,10 @@ def test_unreadable_bodies_are_refused(start: Start) -> None:
         api.session.post(url, data="[]", headers=json_type, timeout=5),
         api.session.post(url, data="<a/>", headers={"Content-Type": "text/xml"}, timeout=5),
         api.session.post(url, json={"firstName": "x" * 100}, timeout=5),
+        api.session.post(url, json={"firstName": "half a pair: \ud83d"}, timeout=5),
     ]
-    assert [answer.status_code for answer in answers] == [400, 400, 415, 413]
+    assert [answer.status_code for answer in answers] == [400, 400, 415, 413, 400]
+    assert api.ok("POST", "/contacts", {"firstName": "Zoë \U0001f600"})["firstName"] == "Zoë \U0001f600"
 
 
 def test_unknown_contacts_are_404(api: Api) -> None:

@@ -53,6 +53,12 @@ def test_the_first_identifier_that_matches_decides(api: Api) -> None:
         assert api.ok("POST", "/contacts/enrich", body)["id"] == expected
 
 
+def test_twenty_five_identifiers_may_be_tried(api: Api) -> None:
+    body = request(api.source(), "1", {"firstName": "A"})
+    body["matchingIdentifiers"] = [{"type": "Email", "value": f"{number}@a.example"} for number in range(25)]
+    assert api.call("POST", "/contacts/enrich", body).status_code == 201
+
+
 def test_a_match_claims_only_what_the_contact_carries(api: Api) -> None:
     source = api.source()
     body = request(source, "1", {"externalIds": [], "firstName": "A"})

@@ -40,7 +40,7 @@ def test_limits_are_settings(start: Start) -> None:
 def test_listing_filters_and_pages(api: Api) -> None:
     for number in range(12):
         api.ok("POST", PATH, {"name": f"crm {number}", "active": number != 3})
-    api.source("other")
+    api.source("other crm")
     first = api.ok("GET", PATH, limit=10, name="crm")
     rest = api.ok("GET", PATH, limit=10, name="crm", cursor=first["cursors"]["after"])
     assert "cursors" not in rest

@@ -1,0 +1,258 @@
+"""The demo: a dirty sample CRM, a twin of Genesys Cloud, and the real lineage between them, through Dagster.
+
+What belongs here: the folder of the demo, its environment, and the story that it tells. The pieces are the
+product's own; nothing is faked on the way.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from rich.console import Console, Group, RenderableType
+from rich.progress import Progress
+from rich.text import Text
+
+from contact_sync.contacts.schemas import OUTCOMES
+from contact_sync.contacts.window import Frequency, Window
+from contact_sync.orchestration.assets import ASSETS
+from contact_sync.orchestration.partitions import span_tags
+from contact_sync.rendering import held_table, runs_table
+from contact_sync.settings import CONFIG_VARIABLE, ConfigurationError, load_connections, load_settings
+from contact_sync.simulator import sample_crm
+from contact_sync.simulator.server import TwinServer
+from contact_sync.simulator.settings import TwinSettings
+from contact_sync.steps.context import SyncContext, open_sync, windows_of
+from contact_sync.steps.report import held_reasons
+
+FREQUENCY = Frequency.THIRTY_MINUTES
+HISTORY = timedelta(days=1)
+TWIN = TwinSettings(requests_per_minute=100_000)
+
+_MARK = "environment"
+_DAGSTER_YAML = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+concurrency: {pools: {granularity: op, default_limit: 1}}
+run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
+python_logs: {managed_python_loggers: [contact_sync], python_log_level: INFO}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One Dagster run of the demo: what it was about, and what came of it."""
+
+    title: str
+    windows: int
+    counts: Mapping[str, int]
+    requests: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What the demo did."""
+
+    episodes: Sequence[Episode]
+    held_because: Mapping[str, int]
+    contacts: int
+    home: str
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Rows by outcome, all runs together."""
+        total = Counter[str]()
+        for episode in self.episodes:
+            total.update(episode.counts)
+        return {outcome: total[outcome] for outcome in OUTCOMES}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return asdict(self) | {"counts": self.counts, "read": sum(self.counts.values())}
+
+    def report(self) -> RenderableType:
+        """Return the report for a person."""
+        environment = f"set -a; . {self.home}/{_MARK}; set +a"
+        return Group(
+            runs_table([(one.title, one.counts, one.requests, one.seconds) for one in self.episodes]),
+            held_table(self.held_because),
+            Text(f"\nThe twin of Genesys Cloud now holds {self.contacts:,} contacts.\n"),
+            Text("Open next:", style="bold"),
+            Text("  make ui     the same runs in the Dagster UI: lineage, plots, checks, backfills"),
+            Text(f"  {environment}; contact-sync status"),
+            Text(f"  {self.home}/frames/sample/     one Parquet file for each asset and window"),
+        )
+
+
+def run_demo(home: Path, contacts: int, console: Console) -> DemoResult:
+    """Create the sample CRM and run the lineage: a backfill of its history, then two later windows with changes.
+
+    Raises:
+        ConfigurationError: `home` holds something that is no demo.
+    """
+    end = FREQUENCY.floor(datetime.now(UTC) - timedelta(minutes=2))
+    windows = [Window(end - 2 * FREQUENCY.length, end - FREQUENCY.length), Window(end - FREQUENCY.length, end)]
+    history = Window(windows[0].start - HISTORY, windows[0].start)
+    console.print(f"Sample CRM: {contacts:,} contacts of the last day in {home}/crm.db", highlight=False)
+    prepare(home, contacts, history)
+    with TwinServer(TWIN) as twin, _environment(home, twin.base_url), _dagster(home) as instance:
+        console.print(f"Twin of Genesys Cloud: {twin.base_url}", highlight=False)
+        episodes = [_run(instance, "backfill", history, console)]
+        for number, window in enumerate(windows, start=1):
+            sample_crm.change(home / "crm.db", start=window.start, end=window.end, seed=number)
+            episodes.append(_run(instance, f"{window.start:%H:%M}Z", window, console))
+        with _sync() as opened:
+            spans = windows_of(opened.settings, history.start, end)
+            reasons = held_reasons(opened.frames.read("genesys_upserts", window) for window in spans)
+        twin.store.save(home / "twin.json")
+        return DemoResult(episodes, reasons, len(twin.store.contacts), str(home))
+
+
+def prepare(home: Path, contacts: int, history: Window) -> None:
+    """Make the folder of the demo anew: sample CRM, settings, Dagster's own folder."""
+    if home.exists():
+        if any(home.iterdir()) and not (home / _MARK).is_file():
+            raise ConfigurationError(f"{home} holds something that is no demo: choose another folder with --home")
+        shutil.rmtree(home)
+    (home / "dagster").mkdir(mode=0o700, parents=True)
+    home.chmod(0o700)
+    (home / "dagster" / "dagster.yaml").write_text(_DAGSTER_YAML)
+    sample_crm.create(home / "crm.db", contacts=contacts, start=history.start, end=history.end)
+    settings = resources.files("contact_sync.simulator").joinpath("sample_crm.yaml").read_text()
+    (home / "contact_sync.yaml").write_text(settings)
+    (home / _MARK).write_text(
+        "".join(f"{name}={value}\n" for name, value in _variables(home, history.start).items())
+    )
+
+
+def serve_ui(home: Path, port: int, console: Console) -> None:
+    """Serve the demo's Dagster UI and daemon until interrupted, while the sample CRM lives on."""
+    if not (home / _MARK).is_file():
+        end = FREQUENCY.floor(datetime.now(UTC))
+        prepare(home, 5000, Window(end - HISTORY, end))
+    snapshot = home / "twin.json"
+    with TwinServer(TWIN) as twin, _environment(home, twin.base_url):
+        if snapshot.is_file():
+            twin.store.load(snapshot)
+        console.print(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C ends it)", highlight=False)
+        stopped = threading.Event()
+        life = threading.Thread(target=_live, args=(home / "crm.db", stopped), daemon=True)
+        life.start()
+        try:
+            command = [sys.executable, "-m", "dagster", "dev", "-m", "contact_sync.definitions"]
+            subprocess.run([*command, "-h", "127.0.0.1", "-p", str(port)], check=False)  # noqa: S603 (our own words)
+        except KeyboardInterrupt:
+            console.print("stopped")
+        finally:
+            stopped.set()
+            twin.store.save(snapshot)
+
+
+def _live(crm: Path, stopped: threading.Event) -> None:
+    """Let the sample CRM change in every window, shortly before the window closes."""
+    while True:
+        start = FREQUENCY.floor(datetime.now(UTC))
+        end = start + FREQUENCY.length
+        if stopped.wait((end - datetime.now(UTC)).total_seconds()):
+            return
+        sample_crm.change(crm, start=start, end=end, seed=int(start.timestamp()))
+
+
+def _variables(home: Path, start: datetime) -> dict[str, str]:
+    folder = home.resolve()
+    client, secret = next(iter(TWIN.clients.items()))
+    return {
+        CONFIG_VARIABLE: f"{folder}/contact_sync.yaml",
+        "CONTACT_SYNC_SYNC__START": start.isoformat(),
+        "CONTACT_SYNC_SYNC__FREQUENCY": FREQUENCY.value,
+        "CONTACT_SYNC_CRM_URL": f"sqlite:///{folder}/crm.db",
+        "CONTACT_SYNC_STATE_URL": f"sqlite:///{folder}/state.db",
+        "CONTACT_SYNC_FRAMES": f"{folder}/frames",
+        "GENESYS_CLIENT_ID": client,
+        "GENESYS_CLIENT_SECRET": secret,
+        "GENESYS_BASE_URL": "http://127.0.0.1:8080",
+        "DAGSTER_HOME": f"{folder}/dagster",
+    }
+
+
+@contextmanager
+def _environment(home: Path, base_url: str) -> Iterator[None]:
+    """Put the demo's settings into the environment, and take them out again."""
+    lines = (home / _MARK).read_text().splitlines()
+    variables = dict(line.split("=", 1) for line in lines) | {"GENESYS_BASE_URL": base_url}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _dagster(home: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        yield instance
+
+
+@contextmanager
+def _sync() -> Iterator[SyncContext]:
+    with open_sync(load_settings(), load_connections()) as opened:
+        yield opened
+
+
+def _run(instance: dg.DagsterInstance, title: str, span: Window, console: Console) -> Episode:
+    """Run the job for a span of windows and read its reports."""
+    from contact_sync.orchestration.build import build_definitions  # noqa: PLC0415 (reads the demo's settings)
+
+    job = build_definitions().resolve_job_def("sync_windows")
+    started = time.monotonic()
+    with _sync() as opened:
+        windows = windows_of(opened.settings, span.start, span.end)
+        with _progress(opened, f"{title:8}", windows, console):
+            job.execute_in_process(
+                instance=instance,
+                tags={**span_tags(span, FREQUENCY), "demo": "true"},
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+        reports = pd.concat([opened.frames.read("sync_report", window) for window in windows])
+    counts = {outcome: int(reports[outcome].sum()) for outcome in OUTCOMES}
+    return Episode(title, len(windows), counts, int(reports["requests"].sum()), time.monotonic() - started)
+
+
+@contextmanager
+def _progress(opened: SyncContext, title: str, windows: Sequence[Window], console: Console) -> Iterator[None]:
+    """Show how many of the run's frames are written, looked at five times a second."""
+    paths = [Path(opened.frames.path(asset, window)) for asset in ASSETS for window in windows]
+    done = threading.Event()
+    with Progress(console=console) as bar:
+        task = bar.add_task(title, total=len(paths))
+
+        def watch() -> None:
+            while not done.wait(0.2):
+                bar.update(task, completed=sum(path.exists() for path in paths))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+            bar.update(task, completed=sum(path.exists() for path in paths))

@@ -1,0 +1,115 @@
+"""What the command line prints: tables for people, built from counts and plans.
+
+What belongs here: words and layout. No value is computed here that `--json` would not show too.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from contact_sync.contacts.schemas import OUTCOMES
+from contact_sync.steps.report import Health
+
+_READ = "CRM records, windows overlap"
+_MEANING = {
+    "created": "new in Genesys",
+    "updated": "changed in Genesys",
+    "unchanged": "already true, nothing sent",
+    "deleted": "gone from the CRM",
+    "merged": "joined to another record's contact",
+    "held": "not sent, for a reason",
+    "queued": "kept for another attempt",
+    "dead": "refused for good, kept",
+}
+
+
+def counts_table(title: str, read: int, counts: Mapping[str, int]) -> Table:
+    """Return the outcomes of one or many windows."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
+    )
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    table.add_column(style="dim")
+    table.add_row(f"{read:,}", "read", _READ)
+    for outcome in OUTCOMES:
+        count = counts.get(outcome, 0)
+        table.add_row(
+            f"{count:,}", outcome, _MEANING[outcome], style="red" if count and outcome == "dead" else None
+        )
+    return table
+
+
+def runs_table(runs: Sequence[tuple[str, Mapping[str, int], int, float]]) -> Table:
+    """Return the outcomes of runs side by side: title, counts by outcome, API requests and seconds of each."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column()
+    for title, _, _, _ in runs:
+        table.add_column(title, justify="right", style="bold")
+    table.add_column(style="dim")
+    table.add_row("read", *(f"{sum(counts.values()):,}" for _, counts, _, _ in runs), _READ)
+    for outcome in OUTCOMES:
+        table.add_row(outcome, *(f"{counts[outcome]:,}" for _, counts, _, _ in runs), _MEANING[outcome])
+    table.add_row("API requests", *(f"{requests:,}" for _, _, requests, _ in runs), "ten contacts a request")
+    table.add_row("seconds", *(f"{seconds:.1f}" for _, _, _, seconds in runs), "Dagster's own time included")
+    return table
+
+
+def held_table(reasons: Mapping[str, int]) -> RenderableType:
+    """Return why rows were held."""
+    if not reasons:
+        return Text("")
+    table = Table(title="held because", title_justify="left", title_style="bold", show_header=False, box=None)
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    for reason, count in reasons.items():
+        table.add_row(f"{count:,}", reason)
+    return table
+
+
+def plan_table(rows: Sequence[Mapping[str, Any]], shown: int) -> RenderableType:
+    """Return a plan: what is done for each record, field by field, old value → new value."""
+    table = Table(title="plan", title_justify="left", title_style="bold")
+    for column in ("record", "action", "why", "changes"):
+        table.add_column(column, overflow="fold")
+    for row in rows[:shown]:
+        table.add_row(row["crm_id"], row["action"], _why(row), _changes(row))
+    more = len(rows) - shown
+    return Group(table, Text(f"… and {more:,} more; --limit shows them")) if more > 0 else table
+
+
+def health_table(health: Health, budget: Mapping[str, Any]) -> Table:
+    """Return how the sync stands."""
+    table = Table(title="status", title_justify="left", title_style="bold", show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("watermark", f"{health.watermark:%Y-%m-%d %H:%M}Z: every window before it is committed")
+    table.add_row("lag", _span(health.lag))
+    table.add_row("gaps", "; ".join(str(gap) for gap in health.gaps) or "none")
+    table.add_row("retry queue", f"{health.waiting:,} waiting, {health.dead:,} dead")
+    table.add_row("linked", f"{health.records:,} CRM records are {health.contacts:,} Genesys contacts")
+    table.add_row(
+        "budget", f"{budget['requests_per_minute']:,} requests a minute; next slot in {budget['wait']:.1f} s"
+    )
+    fields = ", ".join(f"{row['field']} ({int(row['records']):,})" for row in health.unmapped)
+    table.add_row("not in the registry", fields or "nothing")
+    return table
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    return "; ".join(str(row[name]) for name in ("rule", "reason", "candidates") if row.get(name))
+
+
+def _changes(row: Mapping[str, Any]) -> str:
+    changes = json.loads(row.get("changes") or "[]")
+    return "\n".join(f"{one['field']}: {one['old'] or '∅'} → {one['new'] or '∅'}" for one in changes)
+
+
+def _span(lag: timedelta) -> str:
+    hours, rest = divmod(int(lag.total_seconds()), 3600)
+    return f"{hours} h {rest // 60} min" if lag else "none: every closed window is committed"

@@ -1,0 +1,59 @@
+"""The five steps in a row, without Dagster: what `contact-sync run` and `contact-sync plan` do.
+
+What belongs here: their order. The Dagster assets run the same steps one by one.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from contact_sync.contacts.normalizing import normalize as normalize_frame
+from contact_sync.contacts.window import Window
+from contact_sync.genesys.client import MAX_UPSERTS
+from contact_sync.steps.context import SyncContext, check_frame
+from contact_sync.steps.deliver import MAX_REMOVALS, Progress, deliver
+from contact_sync.steps.extract import extract, read_delta
+from contact_sync.steps.match import match, plan_windows
+from contact_sync.steps.normalize import normalize
+from contact_sync.steps.report import report
+
+
+def sync(
+    context: SyncContext, windows: Sequence[Window], run_id: str, progress: Progress | None = None
+) -> Iterator[pd.DataFrame]:
+    """Sync windows one after the other; yield each one's frame of `genesys_upserts` once it is committed.
+
+    Raises:
+        Exception: As the steps do; windows already yielded stay committed.
+    """
+    for window in windows:
+        extract(context, window)
+        normalize(context, window)
+        match(context, [window])
+        [delivered] = deliver(context, [window], run_id, progress)
+        report(context, window)
+        yield delivered.frame
+
+
+def preview(context: SyncContext, windows: Sequence[Window]) -> Iterator[tuple[Window, pd.DataFrame]]:
+    """Yield the plan of each window; nothing is stored and nothing is sent.
+
+    Raises:
+        CrmError: The CRM could not be read.
+        ContractError: A frame breaks its contract.
+    """
+    yield from plan_windows(context, ((window, _normalized(context, window)) for window in windows))
+
+
+def _normalized(context: SyncContext, window: Window) -> pd.DataFrame:
+    delta = read_delta(context, window)
+    check_frame("crm_delta", delta, context.settings.sync.max_held_share)
+    return normalize_frame(delta, context.settings.registry)
+
+
+def cost(plan: pd.DataFrame) -> int:
+    """Return how many requests a plan takes."""
+    requests = plan["request"].dropna()
+    removals = int(requests.str.startswith('{"kind":"remove"').sum())
+    return math.ceil((len(requests) - removals) / MAX_UPSERTS) + math.ceil(removals / MAX_REMOVALS)
