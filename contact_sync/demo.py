@@ -49,6 +49,10 @@ concurrency: {pools: {granularity: op, default_limit: 1}}
 run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
 python_logs: {managed_python_loggers: [contact_sync], python_log_level: INFO}
 """
+_WORKSPACE_YAML = """\
+load_from:
+  - python_module: {module_name: contact_sync.definitions, location_name: contact_sync}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ def prepare(home: Path, contacts: int, history: Window) -> None:
     (home / "dagster").mkdir(mode=0o700, parents=True)
     home.chmod(0o700)
     (home / "dagster" / "dagster.yaml").write_text(_DAGSTER_YAML)
+    (home / "workspace.yaml").write_text(_WORKSPACE_YAML)
     sample_crm.create(home / "crm.db", contacts=contacts, start=history.start, end=history.end)
     settings = resources.files("contact_sync.simulator").joinpath("sample_crm.yaml").read_text()
     (home / "contact_sync.yaml").write_text(settings)
@@ -152,7 +157,7 @@ def serve_ui(home: Path, port: int, console: Console) -> None:
         life = threading.Thread(target=_live, args=(home / "crm.db", stopped), daemon=True)
         life.start()
         try:
-            command = [sys.executable, "-m", "dagster", "dev", "-m", "contact_sync.definitions"]
+            command = [sys.executable, "-m", "dagster", "dev", "-w", str(home / "workspace.yaml")]
             subprocess.run([*command, "-h", "127.0.0.1", "-p", str(port)], check=False)  # noqa: S603 (our own words)
         except KeyboardInterrupt:
             console.print("stopped")

@@ -16,16 +16,6 @@ from contact_sync.contacts.schemas import OUTCOMES
 from contact_sync.steps.report import Health
 
 _READ = "CRM records, windows overlap"
-_MEANING = {
-    "created": "new in Genesys",
-    "updated": "changed in Genesys",
-    "unchanged": "already true, nothing sent",
-    "deleted": "gone from the CRM",
-    "merged": "joined to another record's contact",
-    "held": "not sent, for a reason",
-    "queued": "kept for another attempt",
-    "dead": "refused for good, kept",
-}
 
 
 def counts_table(title: str, read: int, counts: Mapping[str, int]) -> Table:
@@ -37,11 +27,9 @@ def counts_table(title: str, read: int, counts: Mapping[str, int]) -> Table:
     table.add_column()
     table.add_column(style="dim")
     table.add_row(f"{read:,}", "read", _READ)
-    for outcome in OUTCOMES:
+    for outcome, meaning in OUTCOMES.items():
         count = counts.get(outcome, 0)
-        table.add_row(
-            f"{count:,}", outcome, _MEANING[outcome], style="red" if count and outcome == "dead" else None
-        )
+        table.add_row(f"{count:,}", outcome, meaning, style="red" if count and outcome == "dead" else None)
     return table
 
 
@@ -53,8 +41,8 @@ def runs_table(runs: Sequence[tuple[str, Mapping[str, int], int, float]]) -> Tab
         table.add_column(title, justify="right", style="bold")
     table.add_column(style="dim")
     table.add_row("read", *(f"{sum(counts.values()):,}" for _, counts, _, _ in runs), _READ)
-    for outcome in OUTCOMES:
-        table.add_row(outcome, *(f"{counts[outcome]:,}" for _, counts, _, _ in runs), _MEANING[outcome])
+    for outcome, meaning in OUTCOMES.items():
+        table.add_row(outcome, *(f"{counts[outcome]:,}" for _, counts, _, _ in runs), meaning)
     table.add_row("API requests", *(f"{requests:,}" for _, _, requests, _ in runs), "ten contacts a request")
     table.add_row("seconds", *(f"{seconds:.1f}" for _, _, _, seconds in runs), "Dagster's own time included")
     return table

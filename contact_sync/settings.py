@@ -17,6 +17,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     YamlConfigSettingsSource,
 )
 
@@ -118,7 +119,11 @@ class Settings(BaseSettings):
     """One code location: one CRM into one Genesys organisation."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CONTACT_SYNC_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix="CONTACT_SYNC_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
     )
 
     crm: Crm
@@ -147,7 +152,7 @@ class Settings(BaseSettings):
 class Connections(BaseSettings):
     """Addresses and secrets."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     crm_url: SecretStr = Field(
         min_length=1,
@@ -188,7 +193,7 @@ def load_settings() -> Settings:
     """Read the settings file and its overrides.
 
     Raises:
-        ConfigurationError: The file is missing, no YAML, or a setting is missing or wrong.
+        ConfigurationError: The file is missing, unreadable, no YAML, or a setting is missing or wrong.
     """
     path = config_path()
     if not path.is_file():
@@ -199,11 +204,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise ConfigurationError("\n".join(_complaints(error, where=f" in {path}"))) from None
-    except yaml.YAMLError as error:
-        line = (
-            error.problem_mark.line + 1 if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else "?"
-        )
-        raise ConfigurationError(f"{path} is not valid YAML: see line {line}") from None
+    except (OSError, SettingsError, yaml.YAMLError, ValueError, TypeError) as error:
+        raise ConfigurationError(_unreadable(path, error)) from None
 
 
 def load_connections(**values: str | None) -> Connections:
@@ -220,6 +222,17 @@ def load_connections(**values: str | None) -> Connections:
         return Connections(**known)
     except ValidationError as error:
         raise ConfigurationError("\n".join(_complaints(error, where=""))) from None
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{path} cannot be read: {error.strerror}"
+    if isinstance(error, SettingsError):  # its text names the setting, not the value
+        return f"environment variables CONTACT_SYNC_*: {error}; a list or group of settings is written as JSON"
+    if isinstance(error, yaml.YAMLError):
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        return f"{path} is not valid YAML{f': see line {mark.line + 1}' if mark else ''}"
+    return f"{path} is not a YAML mapping in UTF-8"
 
 
 def _complaints(error: ValidationError, where: str) -> Iterator[str]:

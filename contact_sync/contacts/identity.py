@@ -7,7 +7,7 @@ run, is still one person. No request is sent to find out.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -59,14 +59,21 @@ class Match:
     candidates: tuple[str, ...] = ()
 
 
+def newest_first(links: Iterable[Link]) -> list[Link]:
+    """Return links in the order in which their values win; not by `read_at`, so that a resync ends the same."""
+    return sorted(links, key=lambda link: (link.modified_at, link.record), reverse=True)
+
+
 def business_key(account: str | None, fields: Contact) -> str | None:
     """Return `account|E.164|hash`, or None where it would not tell one person from another.
 
-    The hash is of the names and the first e-mail, so that two people behind one number have two keys.
+    The hash is of the names and the first e-mail, so that two people behind one number have two keys. Nobody has
+    one without a name (a switchboard, `info@`), nor a last name alone at an account.
     """
+    named = [name for name in ("firstName", "lastName") if name in fields]
     phone = next((fields[name] for name in PHONES if name in fields), "")
     email = next((fields[name] for name in EMAILS if name in fields), "")
-    if not (phone or email or account):
+    if not named or not (phone or email or (account and len(named) == 2)):
         return None
     person = "\x1f".join((fields.get("firstName", ""), fields.get("lastName", ""), email)).casefold()
     key = f"{account or ''}|{phone}|{_digest(person)[:16]}"
@@ -108,8 +115,7 @@ class Directory:
 
     def members(self, contact: str) -> list[Link]:
         """Return the links of the records that are this contact, newest first."""
-        links = [self._links[record] for record in self._members.get(contact, ())]
-        return sorted(links, key=lambda link: (link.modified_at, link.record), reverse=True)
+        return newest_first(self._links[record] for record in self._members.get(contact, ()))
 
     def bar(self, rule: str, value: str) -> None:
         """Let an identifier link nobody: it is known to be shared."""

@@ -11,6 +11,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contact_sync.contacts.fields import CONTACT_FIELDS, EMAILS, PHONES
+from contact_sync.contacts.phones import is_region
 
 ACCOUNT = "account"
 """The CRM id of the contact's account: a part of the business key, and of the name rule."""
@@ -53,6 +54,14 @@ class Registry(BaseModel):
         pattern="^[A-Z]{2}$",
         description="ISO 3166 country that reads phones of records without one; unset: such numbers need a +.",
     )
+
+    @field_validator("default_region")
+    @classmethod
+    def _has_phones(cls, region: str | None) -> str | None:
+        if region and not is_region(region):
+            msg = f"'{region}' is no ISO 3166 country that has phones"
+            raise ValueError(msg)
+        return region
 
     @model_validator(mode="after")
     def _each_target_once(self) -> Self:

@@ -61,8 +61,10 @@ def _canonical(row: Row, registry: Registry) -> Row:
     raw = {rule.genesys: _clean(row.get(CRM_PREFIX + rule.crm)) for rule in registry.fields}
     notes: list[str] = []
     result |= _texts(raw, notes) | _emails(raw, notes) | _phones(raw, registry.default_region, notes)
-    if account := raw.get(ACCOUNT):
-        result["account"] = account
+    if len(account := raw.get(ACCOUNT, "")) > MAX_EXTERNAL_ID_LENGTH:
+        notes.append(f"{ACCOUNT} dropped: it is longer than {MAX_EXTERNAL_ID_LENGTH} characters")
+    elif account:
+        result[ACCOUNT] = account
     if notes:
         result["notes"] = "; ".join(notes)
     if reason := _reason_to_hold(result):
@@ -100,12 +102,14 @@ def _emails(raw: Mapping[str, str], notes: list[str]) -> Row:
 
 
 def _phones(raw: Mapping[str, str], default_region: str | None, notes: list[str]) -> Row:
-    region = raw.get(REGION, "").upper()
+    region = raw.get(REGION, "").upper() or default_region
+    if region and not is_region(region):
+        region = None  # a country that is named but not understood is no reason to read its numbers as another's
     phones: Row = {}
     for name in PHONES:
         if not (value := raw.get(name, "")):
             continue
-        reading = read_phone(value, region if is_region(region) else default_region)
+        reading = read_phone(value, region)
         if reading.number:
             phones[name] = reading.number
         else:

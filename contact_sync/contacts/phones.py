@@ -54,9 +54,8 @@ def read_phone(raw: str, region: str | None) -> PhoneReading:
         for number in _valid_readings(body, digits, region)
     }
     if not readings:
-        return PhoneReading(
-            refused=f"it is not a valid number{f' of {region}' if region else ' without a country'}"
-        )
+        national = f" of {region}" if region else ", or its country is missing"
+        return PhoneReading(refused=f"it is not a valid number{'' if body.startswith('+') else national}")
     if len(readings) > 1:
         return PhoneReading(refused="it can be read as two different numbers")
     return PhoneReading(number=readings.pop() + (f";ext={extension}" if extension else ""))

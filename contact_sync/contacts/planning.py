@@ -5,6 +5,7 @@ sees what this one will have done), and returns the plan's rows. Sending belongs
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -157,7 +158,8 @@ class _Planner:
         reason = f"merged into {row['merged_into']} in the CRM" if row["kind"] == "merge" else None
         if contact is None:
             self._directory.put(tombstone)
-            return _Decision(row, "unchanged", link=tombstone, reason="deleted before it was ever delivered")
+            reason = "already deleted" if old else "deleted before it was ever delivered"
+            return _Decision(row, "unchanged", link=tombstone, reason=reason)
         self._remember(contact)
         self._directory.put(tombstone)
         return _Decision(row, "delete", contact=contact, rule="link", link=tombstone, reason=reason)
@@ -192,19 +194,25 @@ class _Planner:
         self._before.setdefault(contact, self._directory.members(contact))
 
     def attach_requests(self, decisions: Sequence[_Decision]) -> None:
-        """Give each touched contact's request to its first row; where none is needed, updates are unchanged."""
-        first: set[str] = set()
-        requests = {contact: self._request(contact) for contact in self._before}
+        """Give each touched contact's request to one of its rows; where none is needed, updates are unchanged."""
+        touched: dict[str, list[_Decision]] = defaultdict(list)
         for decision in decisions:
-            if decision.link is None or decision.contact is None:
-                continue
-            request, changes = requests[decision.contact]
+            if decision.link is not None and decision.contact is not None:
+                touched[decision.contact].append(decision)
+        for contact, rows in touched.items():
+            self._attach_request(contact, rows)
+
+    def _attach_request(self, contact: str, decisions: Sequence[_Decision]) -> None:
+        request, changes = self._request(contact)
+        if request:
+            lead = next((one for one in decisions if one.action != "unchanged"), decisions[0])
+            lead.request, lead.changes = request, changes
+            if lead.action == "unchanged":
+                lead.action, lead.reason = "update", "its version is now the contact's newest: its values win"
+        for decision in decisions:
             if request is None and decision.action == "update":
                 decision.action = "unchanged"
-            if request and decision.contact not in first:
-                first.add(decision.contact)
-                decision.request, decision.changes = request, changes
-            if decision.action == "merge" and len(self._directory.members(decision.contact)) == 1:
+            if decision.action == "merge" and len(self._directory.members(contact)) == 1:
                 decision.action, decision.reason = "update", "re-indexed: the same person under a new CRM id"
 
     def _request(self, contact: str) -> tuple[ContactRequest | None, Sequence[Mapping[str, str | None]]]:

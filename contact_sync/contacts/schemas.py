@@ -16,8 +16,17 @@ from contact_sync.contacts.fields import CONTACT_FIELDS
 CRM_PREFIX = "crm."
 """Marks the columns of `crm_delta` that hold raw CRM fields."""
 
-OUTCOMES = ("created", "updated", "unchanged", "deleted", "merged", "held", "queued", "dead")
-"""How a row can end; each row that was read ends in exactly one."""
+OUTCOMES: Mapping[str, str] = {
+    "created": "new in Genesys",
+    "updated": "changed in Genesys",
+    "unchanged": "already true, nothing sent",
+    "deleted": "gone from the CRM",
+    "merged": "joined to another record's contact",
+    "held": "not sent, for a reason",
+    "queued": "kept for another attempt",
+    "dead": "refused for good, kept",
+}
+"""How a row can end, and what that means; each row that was read ends in exactly one."""
 
 ACTIONS = ("create", "update", "unchanged", "delete", "merge", "hold")
 """What a plan can ask for a row."""
@@ -105,7 +114,7 @@ DEDUP_MATCHES = pa.DataFrameSchema(
         "account": _text("The CRM id of the account.", nullable=True),
         "business_key": _text("account|E.164|hash, fixed when first assigned.", nullable=True),
         "fields": _text("The record's canonical fields (JSON).", nullable=True),
-        "request": _text("What is sent for the contact (JSON); on its first row only.", nullable=True),
+        "request": _text("What is sent for the contact (JSON); on one of its rows.", nullable=True),
         "changes": _text("Field, old and new value of what is sent (JSON); on the same row.", nullable=True),
         "basis": _count("The last audit entry that the plan could see."),
     },
@@ -119,7 +128,7 @@ GENESYS_UPSERTS = pa.DataFrameSchema(
     {
         "crm_id": _VERSION["crm_id"],
         "version": _VERSION["version"],
-        "outcome": _text("How the row ended.", isin=OUTCOMES),
+        "outcome": _text("How the row ended.", isin=tuple(OUTCOMES)),
         "contact": _text("The Genesys contact's id.", nullable=True),
         "reason": _text("Why it was held, queued, dead or left unchanged.", nullable=True),
         "status": Column("Int64", nullable=True, description="The HTTP status that Genesys gave the item."),
@@ -136,7 +145,7 @@ SYNC_REPORT = pa.DataFrameSchema(
         "window_start": _instant("Start of the window (UTC)."),
         "window_end": _instant("End of the window (UTC), not part of it."),
         "read": _count("Rows read from the CRM."),
-        **{outcome: _count(f"Rows that ended {outcome}.") for outcome in OUTCOMES},
+        **{outcome: _count(f"Rows {meaning}.") for outcome, meaning in OUTCOMES.items()},
         "requests": _count("API requests sent."),
         "writes": _count("API requests that change contacts."),
         "seconds": Column(float, pa.Check.ge(0), description="Seconds that delivery took."),

@@ -25,6 +25,7 @@ from contact_sync.steps.report import health, held_reasons, report
 
 ASSETS = ("crm_delta", "normalized_contacts", "dedup_matches", "genesys_upserts", "sync_report")
 GENESYS_POOL = "genesys"
+GROUP = "contact_sync"  # one for all, so that the lineage opens unfolded
 OWNERS = ["team:contact-sync"]
 
 Frames = Mapping[Window, pd.DataFrame]
@@ -110,7 +111,7 @@ def _windowed(
                 retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
                 check_specs=checks.specs(name, *check_names),
                 metadata={"dagster/column_schema": column_schema(name)},
-                group_name="contact_sync",
+                group_name=GROUP,
                 owners=OWNERS,
                 tags={"crm": settings.crm.name},
                 kinds=kinds,
@@ -127,7 +128,7 @@ def _external(
         key,
         description=description,
         deps=deps,
-        group_name=key[0],
+        group_name=GROUP,
         owners=OWNERS,
         tags={"crm": settings.crm.name},
         kinds={key[0]},

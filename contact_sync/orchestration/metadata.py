@@ -18,7 +18,7 @@ _COUNTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "crm_delta": ("kind", ("upsert", "delete", "merge")),
     "normalized_contacts": ("state", ("ready", "held", "superseded")),
     "dedup_matches": ("action", ACTIONS),
-    "genesys_upserts": ("outcome", OUTCOMES),
+    "genesys_upserts": ("outcome", tuple(OUTCOMES)),
 }
 
 

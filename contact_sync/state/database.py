@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -50,24 +50,31 @@ def open_database(url: str) -> Engine:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: the port is no number
         raise StateError(f"{_SETTING} is not a SQLAlchemy URL such as sqlite:///state.db") from None
     backend = parsed.get_backend_name()
-    if backend == "sqlite":
-        if parsed.database:
-            _make_private(Path(parsed.database))
-        engine = create_engine(parsed, connect_args={"timeout": 30}, hide_parameters=True)
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
-        return engine
-    if backend != "postgresql":
+    if backend not in {"sqlite", "postgresql"}:
         raise StateError(f"{_SETTING} names {backend}; the state database is SQLite or PostgreSQL")
     try:
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        return _sqlite(parsed) if backend == "sqlite" else _postgresql(parsed)
     except (ModuleNotFoundError, NoSuchModuleError):
         raise StateError(
-            f"{_SETTING} needs its driver: write postgresql+psycopg:// and install contact-sync[postgres]"
+            f"{_SETTING} needs its driver: write sqlite:///, or postgresql+psycopg:// and install "
+            "contact-sync[postgres]"
         ) from None
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
+    if url.database and url.database != ":memory:":
+        _make_private(Path(url.database))
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    return create_engine(url, pool_pre_ping=True, hide_parameters=True)
 
 
 def _make_private(path: Path) -> None:

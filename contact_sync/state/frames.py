@@ -6,6 +6,7 @@ What belongs here: putting frames away and getting them back. Their contracts be
 
 import os
 import uuid
+from datetime import UTC
 from pathlib import Path
 
 import fsspec
@@ -29,7 +30,8 @@ class FrameStore:
 
     def path(self, asset: str, window: Window) -> str:
         """Return where the frame of an asset and window is, or would be."""
-        name = f"{window.start.strftime(_STAMP)}_{window.end.strftime(_STAMP)}.parquet"
+        start, end = (instant.astimezone(UTC).strftime(_STAMP) for instant in (window.start, window.end))
+        name = f"{start}_{end}.parquet"
         return f"{self._root}/{self._source}/{asset}/{name}"
 
     def write(self, asset: str, window: Window, frame: pd.DataFrame) -> str:
@@ -83,8 +85,9 @@ class FrameStore:
 
     def _make_private(self, folder: str) -> None:
         if isinstance(self._filesystem, LocalFileSystem):
-            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-            Path(self._root).chmod(0o700)
+            # One by one: the mode is not that of missing parents, and what the operator made stays as it is.
+            for path in (Path(self._root), Path(folder).parent, Path(folder)):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
         else:
             self._filesystem.makedirs(folder, exist_ok=True)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, tuple_, update
 
-from contact_sync.contacts.identity import Directory, Link, RecordId, identifiers
+from contact_sync.contacts.identity import Directory, Link, RecordId, identifiers, newest_first
 from contact_sync.contacts.planning import combine
 from contact_sync.state.bulk import chunks, upsert
-from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, MIRROR_IDENTIFIER, RETRY_QUEUE
+from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, MIRROR_IDENTIFIER
 
 
 def fill(connection: Connection, directory: Directory, links: Sequence[Link]) -> None:
@@ -39,7 +39,6 @@ def of_records(connection: Connection, records: Sequence[RecordId]) -> list[Link
 def save(connection: Connection, links: Sequence[Link]) -> None:
     """Store the versions that are now delivered; an older version never replaces a newer one."""
     upsert(connection, CONTACT_LINK, [_columns(link) for link in links], newer_by=("modified_at", "read_at"))
-    _forget_retries(connection, links)
 
 
 def mirror(connection: Connection, contacts: Collection[str], at: datetime) -> None:
@@ -51,7 +50,7 @@ def mirror(connection: Connection, contacts: Collection[str], at: datetime) -> N
         at: When that was.
     """
     members: dict[str, list[Link]] = defaultdict(list)
-    for link in sorted(_members(connection, contacts), key=lambda link: link.age, reverse=True):
+    for link in newest_first(_members(connection, contacts)):
         members[str(link.contact)].append(link)
     for chunk in chunks(sorted(contacts)):
         connection.execute(delete(MIRROR_IDENTIFIER).where(MIRROR_IDENTIFIER.c.contact.in_(chunk)))
@@ -111,25 +110,6 @@ def _members(connection: Connection, contacts: Collection[str]) -> Iterator[Link
     for chunk in chunks(sorted(contacts)):
         query = select(CONTACT_LINK).where(CONTACT_LINK.c.contact.in_(chunk))
         yield from map(_link, connection.execute(query))
-
-
-def _forget_retries(connection: Connection, links: Sequence[Link]) -> None:
-    """Take records off the retry queue once that version, or a newer one, is delivered."""
-    table = RETRY_QUEUE.c
-    waiting = dict(_queued(connection, [link.record for link in links]))
-    done = [link.record for link in links if link.record in waiting and waiting[link.record] <= link.modified_at]
-    for chunk in chunks(done):
-        connection.execute(delete(RETRY_QUEUE).where(tuple_(table.source, table.crm_id).in_(chunk)))
-
-
-def _queued(connection: Connection, records: Sequence[RecordId]) -> Iterator[tuple[RecordId, datetime]]:
-    table = RETRY_QUEUE.c
-    for chunk in chunks(records):
-        query = select(table.source, table.crm_id, table.modified_at)
-        for source, crm_id, modified_at in connection.execute(
-            query.where(tuple_(table.source, table.crm_id).in_(chunk))
-        ):
-            yield (source, crm_id), modified_at
 
 
 def _link(row: Row[Any]) -> Link:

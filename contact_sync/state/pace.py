@@ -38,7 +38,7 @@ class SharedPace:
             per_minute: Requests that all processes together may send in any 60 seconds.
             clock: Seconds since 1970 on SQLite; PostgreSQL's own clock is used there, so that hosts agree.
         """
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
         self._client = client
         self._clock = clock
         burst = max(1, per_minute // BURST_SHARE)
@@ -50,7 +50,7 @@ class SharedPace:
     def reserve(self) -> float:
         """Take the next slot; return the seconds to wait before it comes."""
         now = self._now()
-        with self._engine.connect() as connection:
+        with self._engine.begin() as connection:
             values = {"client": self._client, "now": now, "credit": self._credit, "interval": self._interval}
             slot = float(connection.execute(_RESERVE, values).scalar_one())
         return max(0.0, slot - now)
@@ -58,17 +58,17 @@ class SharedPace:
     def pause(self, seconds: float) -> None:
         """Let no process send before `seconds` from now (Genesys' Retry-After)."""
         until = self._now() + seconds
-        with self._engine.connect() as connection:
+        with self._engine.begin() as connection:
             connection.execute(_PAUSE, {"client": self._client, "until": until})
 
     def wait(self) -> float:
         """Return the seconds that the next request would have to wait; takes no slot."""
-        with self._engine.connect() as connection:
+        with self._engine.begin() as connection:
             slot = connection.execute(_NEXT_SLOT, {"client": self._client}).scalar_one()
         return max(0.0, float(slot) - self._now())
 
     def _now(self) -> float:
         if self._engine.dialect.name != "postgresql":
             return self._clock()
-        with self._engine.connect() as connection:
+        with self._engine.begin() as connection:
             return float(connection.execute(_POSTGRES_CLOCK).scalar_one())

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, func, insert, select
 from contact_sync.contacts.identity import Directory, Link
 from contact_sync.contacts.window import Window
 from contact_sync.state import links as linked
+from contact_sync.state import retries
 from contact_sync.state.bulk import upsert
 from contact_sync.state.tables import AUDIT, CONTACT_LINK, RETRY_QUEUE, UNMAPPED_FIELD, WINDOW_LEDGER
 
@@ -28,7 +29,7 @@ class Delivery:
         touched: The Genesys contacts that were written or removed.
         renamed: Contacts in whose place Genesys answered with another: (old id, new id).
         audit: Rows of the audit table.
-        retries: Rows of the retry queue.
+        retries: Rows of the retry queue; `attempts` counts those of this delivery only.
     """
 
     links: Sequence[Link] = ()
@@ -55,10 +56,11 @@ class Store:
             for old, new in delivery.renamed:
                 linked.rename(connection, old, new)
             linked.save(connection, delivery.links)
+            retries.forget(connection, delivery.links)
             linked.mirror(connection, delivery.touched, at)
             if delivery.audit:
                 connection.execute(insert(AUDIT), list(delivery.audit))
-            upsert(connection, RETRY_QUEUE, delivery.retries)
+            retries.queue(connection, delivery.retries)
 
     def commit_window(self, row: Row) -> None:
         """Write the window's row of the ledger: from now on its rows are accounted for."""
