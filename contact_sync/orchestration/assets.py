@@ -36,14 +36,14 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
     """Return the five assets of a code location, and the external ones at both ends."""
     asset = partial(_windowed, settings)
     frequency = settings.sync.frequency
-    crm = _external(["crm", settings.crm.table.name], "The contacts of the CRM. Read, never written.", settings)
+    crm = _external("crm_contacts", "crm", "The contacts of the CRM. Read, never written.", settings)
 
-    @asset(deps=[crm], kinds={"sql", "parquet"}, check_names=[checks.UNLISTED_FIELDS])
+    @asset(deps=[crm], kinds={"sql", "parquet"}, check_names=[checks.FIELDS_LISTED])
     def crm_delta(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """What changed in the CRM in the window: a row is one version of one record, as it is there."""
         with sync.open(settings) as opened:
             frames = {window: extract(opened, window) for window in windows_of_run(context, frequency)}
-            return _result(context, "crm_delta", frames, settings, checks.unlisted_fields(opened))
+            return _result(context, "crm_delta", frames, settings, checks.fields_listed(opened))
 
     @asset(deps=[crm_delta], kinds={"pandas", "parquet"})
     def normalized_contacts(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
@@ -80,7 +80,8 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
             return _result(context, "sync_report", frames, settings, *found, **health_metadata(now))
 
     genesys = _external(
-        ["genesys", "external_contacts"],
+        "genesys_external_contacts",
+        "genesys",
         "The contacts that agents see when a customer calls.",
         settings,
         deps=[genesys_upserts],
@@ -122,16 +123,16 @@ def _windowed(
 
 
 def _external(
-    key: list[str], description: str, settings: Settings, deps: Sequence[dg.AssetsDefinition] = ()
+    name: str, kind: str, description: str, settings: Settings, deps: Sequence[dg.AssetsDefinition] = ()
 ) -> dg.AssetSpec:
     return dg.AssetSpec(
-        key,
+        name,
         description=description,
         deps=deps,
         group_name=GROUP,
         owners=OWNERS,
         tags={"crm": settings.crm.name},
-        kinds={key[0]},
+        kinds={kind},
     )
 
 

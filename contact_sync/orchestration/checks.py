@@ -15,13 +15,13 @@ from contact_sync.steps.context import SyncContext, check_frame
 from contact_sync.steps.report import Health
 
 CONTRACT = "contract"
-UNLISTED_FIELDS = "unlisted_fields"
+FIELDS_LISTED = "fields_listed"
 NOTHING_DEAD = "nothing_dead"
 KEEPS_UP = "keeps_up"
 
 _ABOUT = {
     CONTRACT: "Columns, types, keys and the share of rows held are as agreed; a broken contract stops the run.",
-    UNLISTED_FIELDS: "Every CRM field that carries values is in the registry.",
+    FIELDS_LISTED: "Every CRM field that carries values is in the registry.",
     NOTHING_DEAD: "No change was refused for good.",
     KEEPS_UP: "Every window that has closed is committed.",
 }
@@ -47,10 +47,10 @@ def contract(asset: str, frames: Mapping[Window, pd.DataFrame], max_held_share: 
     return dg.AssetCheckResult(passed=not broken, check_name=CONTRACT, metadata=metadata)
 
 
-def unlisted_fields(opened: SyncContext) -> dg.AssetCheckResult:
+def fields_listed(opened: SyncContext) -> dg.AssetCheckResult:
     """Warn of CRM fields that the registry does not list: they are not sent."""
     fields = {row["field"]: int(row["records"]) for row in opened.store.unmapped(opened.source.name)}
-    return _warning(UNLISTED_FIELDS, metadata={"fields": len(fields)} | fields, passed=not fields)
+    return _warning(FIELDS_LISTED, metadata={"fields": len(fields)} | fields, passed=not fields)
 
 
 def nothing_dead(health: Health) -> dg.AssetCheckResult:

@@ -1,0 +1,134 @@
+"""What holds of every plan, whatever the history: accounting, idempotence, no going back."""
+
+from typing import Any
+
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contact_sync.contacts.identity import Directory, Link
+from contact_sync.contacts.planning import ContactRequest, make_plan
+from contact_sync.contacts.schemas import DEDUP_MATCHES, check
+from contact_sync_tests.contacts.builders import SOURCE, column, normalized, record
+
+IDS = [str(number) for number in range(5)]
+Row = dict[str, Any]
+History = list[list[Row]]
+
+values = st.fixed_dictionaries(
+    {},
+    optional={
+        "firstName": st.sampled_from(["Ana", "Eva"]),
+        "lastName": st.sampled_from(["Lopez", "Perez"]),
+        "workEmail": st.sampled_from(["a@example.com", "b@example.com"]),
+        "cellPhone": st.sampled_from(["+12125708393", "+12125708394"]),
+        "title": st.sampled_from(["Dr", "Prof"]),
+        "account": st.just("A-1"),
+    },
+)
+
+
+@st.composite
+def versions(draw: st.DrawFn, read: int) -> Row:
+    """Draw one version of a record, as a window that was read as the `read`th holds it."""
+    crm_id, at = draw(st.sampled_from(IDS)), draw(st.integers(0, 8))
+    kind = draw(st.sampled_from(["upsert", "upsert", "upsert", "delete", "merge"]))
+    if kind != "upsert":
+        return record(crm_id, at, read, kind, **({"merged_into": "9"} if kind == "merge" else {}))
+    if draw(st.integers(0, 9)) == 0:
+        return record(crm_id, at, read, state="held", reason="nobody")
+    return record(crm_id, at, read, **draw(values))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> History:
+    """Draw up to four windows, each record at most once in a window: older versions would be superseded."""
+    return [
+        draw(st.lists(versions(read), max_size=5, unique_by=lambda row: row["crm_id"]))
+        for read in range(draw(st.integers(1, 4)))
+    ]
+
+
+def plan(known: Directory, rows: list[Row]) -> pd.DataFrame:
+    return check(DEDUP_MATCHES, make_plan(normalized(*rows), known, source=SOURCE, basis=0))
+
+
+def known_of(known: Directory) -> dict[str, Link | None]:
+    return {crm_id: known.link((SOURCE, crm_id)) for crm_id in IDS}
+
+
+@settings(deadline=None, max_examples=60)
+@given(history=histories())
+def test_every_row_has_one_plan_row_in_its_place(history: History) -> None:
+    known = Directory(shared_threshold=3)
+    for rows in history:
+        made = plan(known, rows)
+        assert column(made, "crm_id") == [row["crm_id"] for row in rows]
+        assert column(made, "version") == [row["version"] for row in rows]
+        refused = made.loc[~made["accepted"]]
+        assert set(refused["action"]) <= {"hold", "unchanged"}
+        assert refused["request"].isna().all()
+        assert made.loc[made["action"] == "unchanged", "request"].isna().all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(history=histories())
+def test_each_contact_has_at_most_one_request_and_it_says_what_the_contact_now_is(history: History) -> None:
+    known = Directory(shared_threshold=3)
+    for rows in history:
+        made = plan(known, rows)
+        sent = made.loc[made["request"].notna()]
+        assert sent["contact"].is_unique
+        for contact, text in zip(sent["contact"], sent["request"], strict=True):
+            request = ContactRequest.from_json(text)
+            members = {one.record for one in known.members(contact)}
+            assert (request.kind == "remove") == (not members)
+            assert {name for name in request.external_ids if name[0] == SOURCE} == members
+            assert not request.contact.keys() & set(request.clear)
+
+
+@settings(deadline=None, max_examples=60)
+@given(history=histories())
+def test_planning_again_asks_for_nothing(history: History) -> None:
+    known = Directory(shared_threshold=3)
+    for rows in history:
+        # A row that is held between two people is decided again, and may be clear once one of them is gone.
+        settled = set(column(plan(known, rows).query("action != 'hold'"), "crm_id"))
+        again = plan(known, [row for row in rows if row["crm_id"] in settled])
+        assert again["request"].isna().all()
+        assert set(again["action"]) <= {"unchanged"}
+
+
+@settings(deadline=None, max_examples=60)
+@given(history=histories(), data=st.data())
+def test_no_order_of_windows_takes_a_record_back(history: History, data: st.DataObject) -> None:
+    known = Directory(shared_threshold=3)
+    for rows in data.draw(st.permutations([*history, *history])):
+        before = known_of(known)
+        made = plan(known, rows)
+        accepted = dict(zip(made["crm_id"], made["accepted"], strict=True))
+        for crm_id, now in known_of(known).items():
+            was = before[crm_id]
+            if not accepted.get(crm_id):
+                assert now == was
+            elif was is not None:
+                assert now is not None
+                assert now.age >= was.age
+                assert now.business_key == (was.business_key or now.business_key)
+
+
+@settings(deadline=None, max_examples=60)
+@given(history=histories(), data=st.data())
+def test_whatever_the_order_of_windows_the_newest_versions_are_what_is_known(
+    history: History, data: st.DataObject
+) -> None:
+    known = Directory(shared_threshold=99)
+    held: set[str] = set()
+    for rows in data.draw(st.permutations(history)):
+        made = plan(known, rows)
+        held |= set(made.loc[made["action"] == "hold", "crm_id"])
+    rows_of = [row for rows in history for row in rows if row["crm_id"] not in held]
+    newest = {
+        row["crm_id"]: row["version"] for row in sorted(rows_of, key=lambda r: (r["modified_at"], r["read_at"]))
+    }
+    assert newest == {one.record[1]: one.version for one in known_of(known).values() if one and one.record[1] in newest}

@@ -1,0 +1,36 @@
+"""What the tests of the steps share: a twin that a module starts once, emptied for each test, and a sync into it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contact_sync.simulator.server import TwinServer
+from contact_sync.simulator.settings import TwinSettings
+from contact_sync.simulator.store import TwinStore
+from contact_sync_tests.steps.harness import Sync
+
+
+@pytest.fixture(scope="module")
+def shared_twin() -> Iterator[TwinServer]:
+    with TwinServer(TwinSettings(requests_per_minute=1_000_000)) as server:
+        yield server
+
+
+def emptied(twin: TwinServer) -> TwinServer:
+    fresh = TwinStore(twin.settings)
+    twin.store.sources.load(fresh.sources.dump())
+    twin.store.contacts.load(fresh.contacts.dump())
+    return twin
+
+
+@pytest.fixture
+def twin(shared_twin: TwinServer) -> TwinServer:
+    return emptied(shared_twin)
+
+
+@pytest.fixture
+def sync(twin: TwinServer, tmp_path: Path) -> Iterator[Sync]:
+    opened = Sync(tmp_path / "home", twin)
+    yield opened
+    opened.close()
