@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test lint types clean
+.PHONY: help install demo ui test lint types bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ lint: $(VENV)/installed-dev ## ruff and the import contract
 types: $(VENV)/installed-dev ## mypy, strict, on the package and its tests
 	$(BIN)/mypy
 
+bench: $(VENV)/installed-dev ## the twin with a million contacts: memory, and the time of a bulk enrich
+	$(BIN)/python -m contact_sync_tests.bench_twin
+
 install: $(VENV)/installed ## the virtual environment with pinned versions
 
 clean: ## remove the virtual environment and the demo
@@ -40,6 +43,7 @@ $(VENV)/bin/python:
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "Installing contact_sync with pinned versions into $(VENV) (a minute or two, once)"
 	@$(PIP) --editable .
+	@mkdir -p -m 700 .dagster
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

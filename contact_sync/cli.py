@@ -214,7 +214,7 @@ def _windows(
     settings: Settings, opened: SyncContext, since: datetime | None, until: datetime | None
 ) -> list[Window]:
     sync_settings = settings.sync
-    start = since.replace(tzinfo=UTC) if since else health(opened).watermark
+    start = since.replace(tzinfo=UTC) if since else sync_settings.frequency.floor(health(opened).watermark)
     end = until.replace(tzinfo=UTC) if until else sync_settings.frequency.floor(opened.source.horizon())
     return list(windows_of(settings, start, end)) if since or until or start < end else []
 

@@ -6,6 +6,7 @@ product's own; nothing is faked on the way.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -156,12 +157,16 @@ def serve_ui(home: Path, port: int, console: Console) -> None:
         stopped = threading.Event()
         life = threading.Thread(target=_live, args=(home / "crm.db", stopped), daemon=True)
         life.start()
+        command = [sys.executable, "-m", "dagster", "dev", "-w", str(home / "workspace.yaml")]
+        # In a session of its own, so that an interrupt reaches it once, through us, and it ends in order.
+        dagster = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], start_new_session=True)  # noqa: S603 (our own words)
         try:
-            command = [sys.executable, "-m", "dagster", "dev", "-w", str(home / "workspace.yaml")]
-            subprocess.run([*command, "-h", "127.0.0.1", "-p", str(port)], check=False)  # noqa: S603 (our own words)
+            dagster.wait()
         except KeyboardInterrupt:
-            console.print("stopped")
+            console.print("stopping")
         finally:
+            dagster.send_signal(signal.SIGINT)
+            dagster.wait()
             stopped.set()
             twin.store.save(snapshot)
 

@@ -37,12 +37,12 @@ class Link:
 
     record: RecordId
     contact: str | None
-    business_key: str | None
+    business_key: str | None = field(repr=False)  # it holds a phone number
     version: str
     modified_at: datetime
     read_at: datetime
     account: str | None = None
-    fields: Contact = field(default_factory=dict)
+    fields: Contact = field(default_factory=dict, repr=False)
 
     @property
     def age(self) -> tuple[datetime, datetime]:

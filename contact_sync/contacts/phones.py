@@ -6,7 +6,7 @@ tried, each must be a valid number, and two different valid readings are refused
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import phonenumbers
@@ -30,7 +30,7 @@ _NOT_DIGIT = re.compile(r"\D")
 class PhoneReading:
     """What became of a raw number: `number` (E.164, `;ext=` and digits behind it) or the reason why not."""
 
-    number: str | None = None
+    number: str | None = field(default=None, repr=False)
     refused: str | None = None
 
 

@@ -19,6 +19,8 @@ from contact_sync.contacts.schemas import DEDUP_MATCHES, frame_of, records
 KEY = "key"
 """Names the external source of the business keys; a CRM record's source is named after the CRM."""
 
+HIDDEN = "its change does not show in the contact: an account, or a value that loses to a newer record's"
+"""Why a changed record needs no request; what changed still tells who it is."""
 
 ExternalId = tuple[str, str]
 """An external id: the source's name and the value."""
@@ -38,9 +40,9 @@ class ContactRequest:
     """
 
     kind: str
-    matching: tuple[ExternalId, ...] = ()
-    external_ids: tuple[ExternalId, ...] = ()
-    contact: Mapping[str, str] = field(default_factory=dict)
+    matching: tuple[ExternalId, ...] = field(default=(), repr=False)  # a business key holds a phone number
+    external_ids: tuple[ExternalId, ...] = field(default=(), repr=False)
+    contact: Mapping[str, str] = field(default_factory=dict, repr=False)
     clear: tuple[str, ...] = ()
     release: bool = False
 
@@ -59,7 +61,7 @@ class ContactRequest:
 
 @dataclass(slots=True)
 class _Decision:
-    row: Mapping[str, Any]
+    row: Mapping[str, Any] = field(repr=False)
     action: str
     contact: str | None = None
     rule: str | None = None
@@ -67,7 +69,7 @@ class _Decision:
     reason: str | None = None
     link: Link | None = None
     request: ContactRequest | None = None
-    changes: Sequence[Mapping[str, str | None]] = ()
+    changes: Sequence[Mapping[str, str | None]] = field(default=(), repr=False)
 
 
 def make_plan(normalized: pd.DataFrame, directory: Directory, *, source: str, basis: int) -> pd.DataFrame:
@@ -211,7 +213,7 @@ class _Planner:
                 lead.action, lead.reason = "update", "its version is now the contact's newest: its values win"
         for decision in decisions:
             if request is None and decision.action == "update":
-                decision.action = "unchanged"
+                decision.action, decision.reason = "unchanged", HIDDEN
             if decision.action == "merge" and len(self._directory.members(contact)) == 1:
                 decision.action, decision.reason = "update", "re-indexed: the same person under a new CRM id"
 

@@ -1,6 +1,7 @@
 """Putting the code location together: one function, so that tests and other projects can override parts."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -26,10 +27,18 @@ def build_definitions(
         ConfigurationError: The settings are missing or wrong.
     """
     settings = settings or load_settings()
+    _keep_private(Path(".dagster"))
     return dg.Definitions(
         assets=build_assets(settings),
         jobs=[sync_windows],
         schedules=[build_schedule(settings.sync)],
         sensors=[build_gap_sensor(settings)],
+        executor=dg.in_process_executor,  # one process a run, so that one client and its connections serve it
         resources={"sync": sync_resource()} | dict(resource_overrides or {}),
     )
+
+
+def _keep_private(folder: Path) -> None:
+    """Close the folder of this project's dagster.yaml to others: Dagster makes it with the process's umask."""
+    if folder.is_dir():
+        folder.chmod(0o700)

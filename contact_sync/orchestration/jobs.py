@@ -7,6 +7,5 @@ from contact_sync.orchestration.assets import ASSETS
 sync_windows = dg.define_asset_job(
     "sync_windows",
     selection=dg.AssetSelection.assets(*ASSETS),
-    executor_def=dg.in_process_executor,  # one process, so that the client and its connections serve a whole run
     description="Reads windows of changes from the CRM and makes Genesys Cloud's contacts true to them.",
 )

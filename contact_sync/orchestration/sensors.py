@@ -77,6 +77,6 @@ def missing(settings: Settings, now: datetime, covered: list[Window]) -> Iterato
 
 
 def _windows_under_way(instance: dg.DagsterInstance, frequency: Frequency) -> Iterator[Window]:
-    for run in instance.get_runs(dg.RunsFilter(job_name=sync_windows.name, statuses=_UNDER_WAY)):
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
         if window := window_of_tags(run.tags, frequency):
             yield window

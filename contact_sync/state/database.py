@@ -4,6 +4,8 @@ What belongs here: the engine and its version. What is stored belongs to `tables
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -45,6 +47,25 @@ def open_database(url: str) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction: committed at the end, rolled back by any exception.
+
+    Raises:
+        StateError: The database refused or failed. Its own words are left out: drivers quote whole rows.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
+        cause = error.__cause__ or error
+        code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or "no code"
+        raise StateError(
+            f"the state database failed ({type(cause).__name__}, {code}): nothing of this step was stored; check "
+            "that it is reachable and has space, then run again"
+        ) from None
 
 
 def _engine(url: str) -> Engine:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine, text
 
+from contact_sync.state.database import transaction
+
 _RESERVE = text("""
     UPDATE budget SET next_slot =
         (CASE WHEN next_slot > :now - :credit THEN next_slot ELSE :now - :credit END) + :interval
@@ -44,13 +46,13 @@ class SharedPace:
         burst = max(1, per_minute // BURST_SHARE)
         self._interval = 60.0 / max(1, per_minute - burst)
         self._credit = (burst - 1) * self._interval
-        with engine.begin() as connection:
+        with transaction(engine) as connection:
             connection.execute(_CREATE, {"client": client})
 
     def reserve(self) -> float:
         """Take the next slot; return the seconds to wait before it comes."""
         now = self._now()
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             values = {"client": self._client, "now": now, "credit": self._credit, "interval": self._interval}
             slot = float(connection.execute(_RESERVE, values).scalar_one())
         return max(0.0, slot - now)
@@ -58,17 +60,17 @@ class SharedPace:
     def pause(self, seconds: float) -> None:
         """Let no process send before `seconds` from now (Genesys' Retry-After)."""
         until = self._now() + seconds
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             connection.execute(_PAUSE, {"client": self._client, "until": until})
 
     def wait(self) -> float:
         """Return the seconds that the next request would have to wait; takes no slot."""
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             slot = connection.execute(_NEXT_SLOT, {"client": self._client}).scalar_one()
         return max(0.0, float(slot) - self._now())
 
     def _now(self) -> float:
         if self._engine.dialect.name != "postgresql":
             return self._clock()
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             return float(connection.execute(_POSTGRES_CLOCK).scalar_one())

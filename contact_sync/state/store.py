@@ -1,10 +1,10 @@
-"""The store: what the sync knows, read and written in sets, each write one transaction.
+"""The store: what the sync knows, read and written in sets, each write one transaction. Failures are `StateError`.
 
 What belongs here: queries over `tables`. What the answers mean belongs to the domain.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from contact_sync.contacts.window import Window
 from contact_sync.state import links as linked
 from contact_sync.state import retries
 from contact_sync.state.bulk import upsert
+from contact_sync.state.database import transaction
 from contact_sync.state.tables import AUDIT, CONTACT_LINK, RETRY_QUEUE, UNMAPPED_FIELD, WINDOW_LEDGER
 
 Row = dict[str, Any]
@@ -35,8 +36,8 @@ class Delivery:
     links: Sequence[Link] = ()
     touched: Collection[str] = ()
     renamed: Sequence[tuple[str, str]] = ()
-    audit: Sequence[Row] = ()
-    retries: Sequence[Row] = ()
+    audit: Sequence[Row] = field(default=(), repr=False)
+    retries: Sequence[Row] = field(default=(), repr=False)
 
 
 class Store:
@@ -47,12 +48,12 @@ class Store:
 
     def fill(self, directory: Directory, links: Sequence[Link]) -> None:
         """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             linked.fill(connection, directory, links)
 
     def record(self, delivery: Delivery, at: datetime) -> None:
         """Store what a batch of requests changed. An older version never replaces a newer one."""
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             for old, new in delivery.renamed:
                 linked.rename(connection, old, new)
             linked.save(connection, delivery.links)
@@ -64,7 +65,7 @@ class Store:
 
     def commit_window(self, row: Row) -> None:
         """Write the window's row of the ledger: from now on its rows are accounted for."""
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             upsert(connection, WINDOW_LEDGER, [row])
 
     def committed_windows(self, source: str) -> list[Window]:
@@ -72,7 +73,7 @@ class Store:
         query = select(WINDOW_LEDGER.c.window_start, WINDOW_LEDGER.c.window_end).where(
             WINDOW_LEDGER.c.source == source
         )
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             return [Window(start, end) for start, end in connection.execute(query)]
 
     def ledger_row(self, source: str, window: Window) -> Row | None:
@@ -81,24 +82,24 @@ class Store:
         query = select(WINDOW_LEDGER).where(
             columns.source == source, columns.window_start == window.start, columns.window_end == window.end
         )
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             found = connection.execute(query).mappings().one_or_none()
         return dict(found) if found else None
 
     def last_audit(self) -> int:
         """Return the number of the newest audit entry, 0 if there is none: the basis of a plan."""
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             return int(connection.execute(select(func.coalesce(func.max(AUDIT.c.id), 0))).scalar_one())
 
     def moved_since(self, basis: int, run_id: str) -> bool:
         """Tell whether another run has written to Genesys since a plan of `basis` was made."""
         query = select(AUDIT.c.id).where(AUDIT.c.id > basis, AUDIT.c.run_id != run_id).limit(1)
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             return connection.execute(query).first() is not None
 
     def contacts_of(self, source: str, crm_ids: Sequence[str]) -> dict[str, str]:
         """Return the Genesys contact of each record that has one."""
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             links = linked.of_records(connection, [(source, crm_id) for crm_id in crm_ids])
         return {link.record[1]: link.contact for link in links if link.contact}
 
@@ -106,7 +107,7 @@ class Store:
         """Remember how many records of a window carry a CRM field that the registry does not list."""
         key = {"source": source, "window_start": window.start, "window_end": window.end}
         rows = [{**key, "field": name, "records": count} for name, count in counts.items() if count]
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             upsert(connection, UNMAPPED_FIELD, rows)
 
     def unmapped(self, source: str) -> list[Row]:
@@ -123,14 +124,14 @@ class Store:
             .group_by(table.field)
             .order_by(table.field)
         )
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def queue_depth(self, source: str) -> dict[str, int]:
         """Return how many changes wait in the retry queue and how many are dead."""
         table = RETRY_QUEUE
         query = select(table.c.state, func.count()).where(table.c.source == source).group_by(table.c.state)
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             counted = connection.execute(query).all()
         return {"waiting": 0, "dead": 0} | {str(state): int(count) for state, count in counted}
 
@@ -140,6 +141,6 @@ class Store:
         query = select(func.count(table.c.contact), func.count(table.c.contact.distinct())).where(
             table.c.source == source
         )
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             records, contacts = connection.execute(query).one()
         return {"records": records, "contacts": contacts}

@@ -6,11 +6,10 @@ belongs to `outcomes`; how a request travels belongs to `genesys`.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
-from contact_sync.contacts.identity import NEW
 from contact_sync.contacts.planning import ContactRequest
 from contact_sync.contacts.schemas import GENESYS_UPSERTS, OUTCOMES, frame_of
 from contact_sync.contacts.window import Window
@@ -60,31 +59,33 @@ def deliver(
 ) -> list[Delivered]:
     """Carry out the plans of windows in order, committing each window in the ledger.
 
-    A plan that the state has moved on from, because another run wrote to Genesys or an earlier window of this run
-    could not be delivered whole, is made again before anything is sent.
+    Each plan is made again just before it is carried out: an earlier window of this run, or another run, may have
+    moved the state on since, with or without a request. Planning takes a few percent of the time that Genesys'
+    rate limit leaves between the requests.
 
     Raises:
         StateError: A plan is missing or damaged, or a frame cannot be written.
         ContractError: A plan breaks its contract; nothing of its window is sent.
         GenesysFatalError: Genesys refuses every request: credentials, permissions.
         GenesysRetryableError: Genesys does not answer; the window stays open.
-        AccountingError: The outcomes do not add up.
+        AccountingError: Rows that were read are not in the plan, or have no outcome.
     """
-    delivered: list[Delivered] = []
-    outdated = False
-    for window in windows:
-        plan = context.checked("dedup_matches", window)
-        if outdated or (len(plan) and context.store.moved_since(int(plan["basis"].min()), run_id)):
-            plan = match(context, [window])[window]
-        result = _deliver_window(context, window, plan, run_id, progress)
-        outdated = outdated or bool({"queued", "dead"} & result.counts.keys())
-        delivered.append(result)
-    return delivered
+    return [_deliver_window(context, window, run_id, progress) for window in windows]
 
 
-def _deliver_window(
-    context: SyncContext, window: Window, plan: pd.DataFrame, run_id: str, progress: Progress | None
-) -> Delivered:
+def _current_plan(context: SyncContext, window: Window) -> pd.DataFrame:
+    context.checked("dedup_matches", window)
+    plan = match(context, [window])[window]
+    if digest(plan) != digest(context.frames.read("crm_delta", window)):
+        raise AccountingError(
+            f"{window}: the plan does not hold the rows that crm_delta does; nothing was sent: materialise "
+            "normalized_contacts and dedup_matches for that window again"
+        )
+    return plan
+
+
+def _deliver_window(context: SyncContext, window: Window, run_id: str, progress: Progress | None) -> Delivered:
+    plan = _current_plan(context, window)
     client, started = context.genesys, time.monotonic()
     requests, writes = client.requests_sent, client.writes_sent
     outcomes = Outcomes(context, window, run_id)
@@ -98,7 +99,7 @@ def _deliver_window(
 
 
 def _send(context: SyncContext, outcomes: Outcomes, plan: pd.DataFrame, progress: Progress | None) -> None:
-    tasks = _resolved(context, tasks_of(plan))
+    tasks = tasks_of(plan)
     outcomes.record_unsent([task for task in tasks if task.request is None])
     asked = [task for task in tasks if task.request]
     done = failed_in_a_row = 0
@@ -153,26 +154,6 @@ def _upsert(task: Task, source_ids: Mapping[str, str]) -> Upsert:
         clear=request.clear,
         release=request.release,
     )
-
-
-def _resolved(context: SyncContext, tasks: Sequence[Task]) -> list[Task]:
-    """Put the Genesys id in place of contacts that an earlier window of the run has created by now.
-
-    An upsert finds them by their external ids anyway; a removal of one that was never created asks for nothing.
-    """
-    new = [task.contact.removeprefix(NEW) for task in tasks if task.contact.startswith(NEW)]
-    created = context.store.contacts_of(context.source.name, new)
-    return [
-        _with_id(task, created.get(task.contact.removeprefix(NEW))) if task.contact.startswith(NEW) else task
-        for task in tasks
-    ]
-
-
-def _with_id(task: Task, contact: str | None) -> Task:
-    if contact:
-        return replace(task, contact=contact)
-    removal = task.request is not None and task.request.kind == "remove"
-    return replace(task, request=None) if removal else task
 
 
 def _unanswered(task: Task, error: GenesysRetryableError) -> ItemResult:

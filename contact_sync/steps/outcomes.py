@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from contact_sync.contacts.identity import NEW, Link
-from contact_sync.contacts.planning import ContactRequest
+from contact_sync.contacts.planning import HIDDEN, ContactRequest
 from contact_sync.contacts.schemas import CRM_PREFIX, records
 from contact_sync.contacts.window import Window
 from contact_sync.genesys.answers import ItemResult
@@ -88,16 +88,15 @@ class Outcomes:
     _endings: dict[Version, _Ending] = field(default_factory=dict)
 
     def record_unsent(self, tasks: Sequence[Task]) -> None:
-        """Store the new versions of rows that need no request, and of contacts that were never created."""
+        """Store the new versions of rows that need no request."""
         links: list[Link] = []
         for task in tasks:
             known = task.contact or None
             for row in task.rows:
                 links.append(self._link(row, known))
-                never = row["kind"] != "upsert" and row["action"] != "unchanged"
-                reason = "its contact was never created" if never else row.get("reason")
-                self._endings[_version(row)] = _Ending("unchanged", known, reason)
-        self.context.store.record(Delivery(links=links), self.context.clock())
+                self._endings[_version(row)] = _Ending("unchanged", known, row.get("reason"))
+        touched = {task.contact for task in tasks if any(row.get("reason") == HIDDEN for row in task.rows)}
+        self.context.store.record(Delivery(links=links, touched=touched), self.context.clock())
 
     def record(self, tasks: Sequence[Task], results: Mapping[str, ItemResult]) -> None:
         """Store what a batch did, in one transaction: links of what succeeded, retries of what failed."""
@@ -150,7 +149,7 @@ class Outcomes:
             )
 
     def _fail(self, task: Task, result: ItemResult) -> Iterator[Row]:
-        outcome = "queued" if result.retryable else "dead"
+        outcome = _failed(result)
         error = result.code or f"status {result.status}"
         for row in task.rows:
             if row["action"] == "unchanged":
@@ -216,10 +215,14 @@ class Outcomes:
             "action": lead["action"],
             "rule": lead.get("rule"),
             "changes": json.loads(lead.get("changes", "[]")),
-            "result": "done" if result.ok else result.code or "failed",
+            "result": "done" if result.ok else _failed(result),
             "status": result.status,
             "correlation_id": result.correlation_id,
         }
+
+
+def _failed(result: ItemResult) -> str:
+    return "queued" if result.retryable else "dead"
 
 
 def _version(row: Row) -> Version:

@@ -18,10 +18,18 @@ def moment(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
 
 
-def record(crm_id: str, at: float = 0, read: float = 0, kind: str = "upsert", **values: str) -> dict[str, Any]:
+def record(
+    crm_id: str,
+    fields: Mapping[str, str] | None = None,
+    *,
+    at: float = 0,
+    read: float = 0,
+    kind: str = "upsert",
+    **columns: str,
+) -> dict[str, Any]:
     """Return a row of `normalized_contacts`, ready unless `state` says otherwise."""
     version = {"crm_id": crm_id, "version": f"v{at}", "modified_at": moment(at), "read_at": moment(read)}
-    return {**version, "kind": kind, "state": "ready", **values}
+    return {**version, "kind": kind, "state": "ready", **(fields or {}), **columns}
 
 
 def normalized(*rows: Mapping[str, Any]) -> pd.DataFrame:

@@ -32,7 +32,9 @@ def test_the_business_key_is_account_number_and_hash() -> None:
 
 
 def test_the_business_key_does_not_hang_on_upper_case() -> None:
-    assert business_key("A-1", ANA | PHONE) == business_key("A-1", {"firstName": "ANA", "lastName": "lopez"} | PHONE)
+    assert business_key("A-1", ANA | PHONE) == business_key(
+        "A-1", {"firstName": "ANA", "lastName": "lopez"} | PHONE
+    )
 
 
 def test_two_people_behind_one_number_have_two_keys() -> None:

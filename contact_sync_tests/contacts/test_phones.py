@@ -171,3 +171,7 @@ def test_regions_are_countries_with_a_numbering_plan() -> None:
     assert not is_region("ZZ")
     assert not is_region("Germany")
     assert not is_region("")
+
+
+def test_no_number_shows_in_a_repr() -> None:
+    assert "49308517545" not in repr(read_phone("+49 30 8517545", None))

@@ -121,7 +121,7 @@ def test_a_broken_rule_is_named_without_the_value(
     schema: pa.DataFrameSchema, column: str, value: object, rule: str
 ) -> None:
     frame = example(str(schema.name)).astype({column: "object"})
-    frame[column] = [value]
+    frame[column] = pd.Series([value], dtype="object")
     message = refusal(schema, frame)
     assert rule in message
     assert "secret" not in message

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -90,7 +91,7 @@ def test_split_tiles_the_span(frequency: Frequency, first: datetime, count: int)
     assert len(tiles) == count
     assert tiles[0].start == start
     assert all(tile.end - tile.start == frequency.length for tile in tiles)
-    assert all(one.end == following.start for one, following in zip(tiles, tiles[1:], strict=False))
+    assert all(one.end == following.start for one, following in pairwise(tiles))
 
 
 @pytest.mark.parametrize(("start", "end"), [(1, 30), (0, 31)])
@@ -113,7 +114,7 @@ def test_what_is_uncovered_and_what_is_covered_make_the_span(span: Window, cover
     assert len(open_minutes) == len(set(open_minutes))
     assert set(open_minutes) == minutes_of(span) - reached
     # As long as possible, oldest first: between two gaps something is covered.
-    assert all(one.end < following.start for one, following in zip(gaps, gaps[1:], strict=False))
+    assert all(one.end < following.start for one, following in pairwise(gaps))
 
 
 @given(committed=st.lists(windows(), max_size=8))

@@ -1,4 +1,4 @@
-"""What the tests of the steps share: a twin that a module starts once, emptied for each test, and a sync into it."""
+"""What the tests of the steps share: a twin for each module, emptied for each test, and a sync into it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +31,5 @@ def twin(shared_twin: TwinServer) -> TwinServer:
 
 @pytest.fixture
 def sync(twin: TwinServer, tmp_path: Path) -> Iterator[Sync]:
-    opened = Sync(tmp_path / "home", twin)
-    yield opened
-    opened.close()
+    with Sync(tmp_path / "home", twin) as opened:
+        yield opened

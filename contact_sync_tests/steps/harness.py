@@ -1,28 +1,24 @@
-"""A whole sync in one object: a small CRM, a twin of Genesys, the state, the frames, and a clock that tests own.
+"""A whole sync in one object: a small CRM, a twin of Genesys, the state and the frames.
 
 What belongs here: wiring, and reading what is where as plain data. What must hold belongs to the tests.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import pytest
 import requests
 import sqlalchemy as sa
 
-from contact_sync.contacts.window import Frequency, Window
+from contact_sync.contacts.window import Window
 from contact_sync.crm.sql import SqlSource
 from contact_sync.genesys.auth import TokenManager
 from contact_sync.genesys.client import GenesysClient
 from contact_sync.genesys.payloads import canonical, external_ids
 from contact_sync.genesys.regions import resolve
-from contact_sync.settings import CONFIG_VARIABLE, Settings
+from contact_sync.settings import Settings
 from contact_sync.simulator.server import TwinServer
 from contact_sync.state.database import open_database
 from contact_sync.state.frames import FrameStore
@@ -35,57 +31,9 @@ from contact_sync.steps.extract import extract
 from contact_sync.steps.match import match
 from contact_sync.steps.normalize import normalize
 from contact_sync.steps.report import report
-
-START = datetime(2026, 3, 2, 8, tzinfo=UTC)
-FREQUENCY = Frequency.THIRTY_MINUTES
-REGISTRY = {
-    "account_id": "account",
-    "first_name": "firstName",
-    "last_name": "lastName",
-    "job_title": "title",
-    "email": "workEmail",
-    "work_phone": "workPhone",
-    "mobile_phone": "cellPhone",
-    "city": "address.city",
-    "country": "region",
-}
-_COLUMNS = ("id", "updated_at", "is_deleted", "merged_into", *REGISTRY)
+from contact_sync_tests.steps.world import Clock, SmallCrm, settings_of, window
 
 Row = dict[str, Any]
-
-
-def window(number: int) -> Window:
-    return Window(START + number * FREQUENCY.length, START + (number + 1) * FREQUENCY.length)
-
-
-def moment(number: int, minute: float = 15) -> datetime:
-    """Return an instant of a window. The first ten minutes before a window belong to its overlap too."""
-    return window(number).start + timedelta(minutes=minute)
-
-
-def settings_of(**values: Any) -> Settings:  # noqa: ANN401 -- settings of any type
-    """Return settings that no file and no environment has a say in."""
-    table = {"name": "contacts", "id": "id", "modified_at": "updated_at"}
-    defaults: dict[str, Any] = {
-        "crm": {"table": table | {"deleted": "is_deleted", "merged_into": "merged_into"}},
-        "registry": {"fields": [{"crm": crm, "genesys": genesys} for crm, genesys in REGISTRY.items()]},
-        "sync": {"start": START},
-        "delivery": {"requests_per_minute": 100_000},
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CONFIG_VARIABLE, "/dev/null")
-        return Settings(**(defaults | values))
-
-
-@dataclass
-class Clock:
-    """A millisecond passes whenever somebody looks, so that a later read is later."""
-
-    now: datetime = START + timedelta(days=2)
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(milliseconds=1)
-        return self.now
 
 
 @dataclass(frozen=True)
@@ -113,16 +61,14 @@ class Sync:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.crm = self.folder / "crm.db"
-        if not self.crm.exists():
-            self._execute(f"CREATE TABLE contacts ({', '.join(_COLUMNS)}, shoe_size, PRIMARY KEY (id))")
+        self.crm = SmallCrm(self.folder / "crm.db")
         self.engine = open_database(self.state_url or f"sqlite:///{self.folder / 'state.db'}")
         self.context = self._context()
 
     def _context(self) -> SyncContext:
         settings, hosts = self.settings, resolve(None, self.twin.base_url)
         source = SqlSource(
-            f"sqlite:///{self.crm}",
+            f"sqlite:///{self.crm.path}",
             settings.crm.table,
             settings.registry.crm_fields,
             name=settings.crm.name,
@@ -136,35 +82,16 @@ class Sync:
         frames = FrameStore(self.frames or str(self.folder / "frames"), settings.crm.name)
         return SyncContext(settings, source, Store(self.engine), frames, genesys, pace, self.clock)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self.context.source.close()  # type: ignore[attr-defined]
         self.engine.dispose()
         self.session.close()
-
-    # The CRM.
-
-    def put(self, crm_id: str, at: datetime, **columns: object) -> None:
-        """Create a record or change the named columns of one."""
-        with closing(sqlite3.connect(self.crm)) as connection, connection:
-            connection.row_factory = sqlite3.Row
-            old = connection.execute("SELECT * FROM contacts WHERE id = ?", (crm_id,)).fetchone()
-            row = (dict(old) if old else {"id": crm_id, "is_deleted": 0}) | columns
-            row["updated_at"] = at.replace(tzinfo=None).isoformat(" ", "microseconds")
-            marks = ", ".join("?" * len(row))
-            connection.execute(f"REPLACE INTO contacts ({', '.join(row)}) VALUES ({marks})", list(row.values()))  # noqa: S608 -- our names
-
-    def delete(self, crm_id: str, at: datetime) -> None:
-        self.put(crm_id, at, is_deleted=1)
-
-    def people(self, count: int, at: datetime, first: int = 0, **columns: object) -> None:
-        """Create unrelated people p0, p1, …"""
-        for number in range(first, first + count):
-            person = {"first_name": f"First{number}", "last_name": f"Last{number}", "email": f"p{number}@example.org"}
-            self.put(f"p{number}", at, **(person | columns))
-
-    def _execute(self, statement: str) -> None:
-        with closing(sqlite3.connect(self.crm)) as connection, connection:
-            connection.execute(statement)
 
     # The steps.
 
@@ -176,10 +103,9 @@ class Sync:
     def plan(self, *numbers: int) -> None:
         match(self.context, [window(number) for number in numbers])
 
-    def deliver(self, *numbers: int, run_id: str = "", progress: Progress | None = None) -> list[Delivered]:
+    def deliver(self, *numbers: int, progress: Progress | None = None) -> list[Delivered]:
         self.runs += 1
-        run_id = run_id or f"run {self.runs}"
-        delivered = deliver(self.context, [window(number) for number in numbers], run_id, progress)
+        delivered = deliver(self.context, [window(one) for one in numbers], f"run {self.runs}", progress)
         for number in numbers:
             report(self.context, window(number))
         return delivered
@@ -198,9 +124,9 @@ class Sync:
     def contacts(self) -> list[Held]:
         """Return every contact of the twin, by its CRM ids."""
         sources = self.twin.store.sources.dump()["sources"].items()
-        records = {source_id for source_id, source in sources if source["name"] == external_source("crm")}
+        ours = {source_id for source_id, source in sources if source["name"] == external_source("crm")}
         held = [
-            Held(one, canonical(entity), frozenset(x.value for x in external_ids(entity) if x.source_id in records))
+            Held(one, canonical(entity), frozenset(x.value for x in external_ids(entity) if x.source_id in ours))
             for one, entity in self.twin.store.contacts.store
         ]
         return sorted(held, key=lambda one: sorted(one.records))

@@ -1,0 +1,57 @@
+"""Running the job as the schedule, the gap sensor or an operator would, and reading what Dagster keeps of it.
+
+What belongs here: Dagster's words for it. What must hold belongs to the tests.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from contact_sync.contacts.window import Window
+from contact_sync.orchestration.build import build_definitions
+from contact_sync.orchestration.partitions import key_of, span_tags
+from contact_sync_tests.project import FREQUENCY
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run(instance: dg.DagsterInstance, span: Window, *assets: str, quiet: bool = True) -> dg.ExecuteInProcessResult:
+    """Run the job for a span of windows; only the named assets, if any are."""
+    job = build_definitions().resolve_job_def("sync_windows")
+    return job.execute_in_process(
+        instance=instance,
+        tags=dict(span_tags(span, FREQUENCY)),
+        asset_selection=[dg.AssetKey(asset) for asset in assets] or None,
+        run_config=_QUIET if quiet else None,
+        raise_on_error=False,
+    )
+
+
+def failures(result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
+    """Return what the UI shows of each failed step: its one description."""
+    found = {}
+    for event in result.get_step_failure_events():
+        failure = event.step_failure_data
+        given = failure.user_failure_data.description if failure.user_failure_data else None
+        found[str(event.step_key)] = given or (failure.error.message if failure.error else "")
+    return found
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> set[tuple[str, str]]:
+    """Return the (asset, partition) pairs that a run materialised."""
+    events = result.get_asset_materialization_events()
+    return {(event.asset_key.path[-1], str(event.partition)) for event in events if event.asset_key}
+
+
+def checks(result: dg.ExecuteInProcessResult) -> Mapping[tuple[str, str], dg.AssetCheckEvaluation]:
+    """Return the checks that a run evaluated, by asset and name."""
+    return {(one.asset_key.path[-1], one.check_name): one for one in result.get_asset_check_evaluations()}
+
+
+def metadata(instance: dg.DagsterInstance, asset: str, window: Window) -> Mapping[str, Any]:
+    """Return the newest metadata of one partition of an asset, as the UI shows it."""
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[key_of(window)])
+    [record] = instance.fetch_materializations(wanted, limit=1).records
+    assert record.asset_materialization
+    return {name: value.value for name, value in record.asset_materialization.metadata.items()}

@@ -1,0 +1,141 @@
+import stat
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from contact_sync.state.database import StateError, open_database, transaction
+from contact_sync.state.tables import METADATA
+
+SECRET = "s3cret-of-the-database"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_migrations_make_exactly_the_tables(engine: Engine) -> None:
+    with engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_opening_again_changes_nothing(url: str) -> None:
+    for _ in range(2):
+        engine = open_database(url)
+        with engine.begin() as connection:
+            connection.execute(
+                text("INSERT INTO budget (client, next_slot) VALUES ('a', 0) ON CONFLICT DO NOTHING")
+            )
+            assert connection.execute(text("SELECT count(*) FROM budget")).scalar_one() == 1
+        engine.dispose()
+
+
+def test_a_database_of_a_newer_version_is_refused(url: str) -> None:
+    engine = open_database(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(StateError) as refused:
+        open_database(url)
+    assert str(refused.value) == (
+        "the state database is of a newer version (9999) than this contact_sync: upgrade contact_sync"
+    )
+
+
+def test_the_files_are_their_owners_only(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    engine = open_database(f"sqlite:///{folder}/state.db")
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO budget (client, next_slot) VALUES ('a', 0)"))
+        assert {path.name for path in folder.iterdir()} == {"state.db", "state.db-wal", "state.db-shm"}
+        assert {mode(path) for path in folder.iterdir()} == {0o600}
+    engine.dispose()
+    assert mode(folder) == 0o700
+
+
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    open_database(f"sqlite:///{tmp_path}/state.db").dispose()
+    assert mode(tmp_path) == 0o755
+    assert mode(tmp_path / "state.db") == 0o600
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_leaves_no_file(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = open_database(url)
+    assert "contact_link" in inspect(engine).get_table_names()
+    engine.dispose()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "is not a SQLAlchemy URL such as sqlite:///state.db"),
+        (SECRET, "is not a SQLAlchemy URL such as sqlite:///state.db"),
+        (f"postgresql+psycopg://u:{SECRET}@h:port/x", "is not a SQLAlchemy URL such as sqlite:///state.db"),
+        (f"mysql://u:{SECRET}@h/x", "names mysql; the state database is SQLite or PostgreSQL"),
+        ("sqlite+nosuch:///state.db", "needs its driver"),
+        (f"postgresql+psycopg2://u:{SECRET}@h/x", "needs its driver: write sqlite:///, or postgresql+psycopg://"),
+        (f"postgresql+psycopg://u:{SECRET}@127.0.0.1:1/x", "cannot be opened (OperationalError)"),
+        ("sqlite:////proc/nowhere/state.db", "the state database /proc/nowhere/state.db cannot be created"),
+    ],
+)
+def test_a_wrong_url_is_refused_in_one_line_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(StateError) as refused:
+        open_database(url)
+    message = str(refused.value)
+    assert says in message
+    assert "CONTACT_SYNC_STATE_URL" in message
+    assert "\n" not in message
+    assert SECRET not in message
+    assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_text("no database " * 100)
+    with pytest.raises(StateError, match=r"cannot be opened \(DatabaseError\): check CONTACT_SYNC_STATE_URL"):
+        open_database(f"sqlite:///{path}")
+    assert path.read_text().startswith("no database")
+
+
+def test_a_failure_does_not_quote_the_row(engine: Engine) -> None:
+    insert = text("INSERT INTO unmapped_field (source, field) VALUES ('crm', 'secret')")
+    with pytest.raises(StateError) as failed, transaction(engine) as connection:
+        connection.execute(insert)
+    assert str(failed.value).startswith("the state database failed (")
+    assert "secret" not in "".join(traceback.format_exception(failed.value))
+
+
+def test_a_transaction_passes_other_exceptions_on_and_keeps_nothing(engine: Engine) -> None:
+    def stopped() -> None:
+        with transaction(engine) as connection:
+            connection.execute(text("INSERT INTO budget (client, next_slot) VALUES ('a', 0)"))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        stopped()
+    with transaction(engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM budget")).scalar_one() == 0
+
+
+_OPEN = "import sys; from contact_sync.state.database import open_database; open_database(sys.argv[1]).dispose()"
+
+
+def test_two_processes_can_open_a_new_database_at_once(url: str) -> None:
+    both = [
+        subprocess.Popen([sys.executable, "-W", "error", "-c", _OPEN, url], stderr=subprocess.PIPE, text=True)  # noqa: S603 (our own program)
+        for _ in range(2)
+    ]
+    assert [(process.communicate(timeout=60)[1], process.returncode) for process in both] == [("", 0), ("", 0)]
+    engine = open_database(url)
+    with engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    engine.dispose()

@@ -1,0 +1,267 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contact_sync.contacts.window import Frequency
+from contact_sync.settings import ConfigurationError, Connections, Settings, load_connections, load_settings
+
+SECRET = "s3cret-of-somebody"
+MINIMAL: dict[str, Any] = {
+    "crm": {"table": {"name": "contacts", "id": "id", "modified_at": "updated_at"}},
+    "sync": {"start": "2026-01-31"},
+    "registry": {"fields": [{"crm": "email", "genesys": "workEmail"}]},
+}
+ENVIRONMENT = {
+    "CONTACT_SYNC_CRM_URL": f"postgresql+psycopg://user:{SECRET}@host/crm",
+    "GENESYS_CLIENT_ID": "client",
+    "GENESYS_CLIENT_SECRET": SECRET,
+}
+Write = Callable[[str | bytes], Path]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [*ENVIRONMENT, "CONTACT_SYNC_CONFIG", "CONTACT_SYNC_STATE_URL", "GENESYS_REGION", "GENESYS_BASE_URL"]
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write the settings file and make it the one that is read."""
+    path = tmp_path / "contact_sync.yaml"
+    monkeypatch.setenv("CONTACT_SYNC_CONFIG", str(path))
+
+    def written(content: str | bytes) -> Path:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return written
+
+
+def with_(section: str, **values: object) -> str:
+    return yaml.safe_dump(MINIMAL | {section: {**MINIMAL.get(section, {}), **values}})
+
+
+def refusal(load: Callable[[], object]) -> list[str]:
+    with pytest.raises(ConfigurationError) as refused:
+        load()
+    assert refused.value.__cause__ is None
+    assert SECRET not in repr(refused.value)
+    return str(refused.value).splitlines()
+
+
+# --- the file
+
+
+def test_the_shortest_file_is_filled_with_defaults(write: Write) -> None:
+    write(yaml.safe_dump(MINIMAL))
+    settings = load_settings()
+    assert settings.crm.name == "crm"
+    assert settings.sync.frequency is Frequency.THIRTY_MINUTES
+    assert (settings.sync.settle, settings.sync.overlap) == (timedelta(minutes=2), timedelta(minutes=10))
+    assert settings.registry.ignored == ()
+    assert settings.delivery.requests_per_minute < 300
+    assert settings.frames == ".contact_sync/frames"
+
+
+def test_the_file_of_the_project_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    settings = load_settings()
+    assert {"first_name", "last_name", "email"} <= set(settings.registry.crm_fields)
+    assert not set(settings.registry.ignored) & set(settings.registry.crm_fields)
+
+
+@pytest.mark.parametrize(
+    ("start", "instant"),
+    [
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T06:40", datetime(2026, 1, 31, 6, 40, tzinfo=UTC)),
+        ("2026-01-31T06:40:00Z", datetime(2026, 1, 31, 6, 40, tzinfo=UTC)),
+        ("2026-01-31 06:40:00+01:00", datetime(2026, 1, 31, 5, 40, tzinfo=UTC)),
+    ],
+)
+def test_a_start_is_utc_unless_it_says_otherwise(write: Write, start: str, instant: datetime) -> None:
+    text = yaml.safe_dump(MINIMAL)
+    for quoted in (start, f"'{start}'"):  # YAML makes a date or a time of what is not quoted
+        write(text.replace("'2026-01-31'", quoted))
+        assert load_settings().sync.start == instant
+
+
+def test_the_first_window_starts_on_a_boundary(write: Write) -> None:
+    write(with_("sync", start="2026-01-31T06:40Z"))
+    assert load_settings().sync.first_window_start == datetime(2026, 1, 31, 6, 30, tzinfo=UTC)
+
+
+def test_the_environment_comes_before_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(with_("sync", frequency="60min", settle_seconds=7))
+    monkeypatch.setenv("CONTACT_SYNC_SYNC__FREQUENCY", "5min")
+    monkeypatch.setenv("CONTACT_SYNC_FRAMES", "s3://bucket/frames")
+    monkeypatch.setenv("CONTACT_SYNC_REGISTRY__IGNORED", '["tags"]')
+    settings = load_settings()
+    assert (settings.sync.frequency, settings.sync.settle_seconds) == (Frequency.FIVE_MINUTES, 7)
+    assert settings.frames == "s3://bucket/frames"
+    assert settings.registry.ignored == ("tags",)
+
+
+def test_an_empty_variable_is_no_setting(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(with_("sync", frequency="60min"))
+    monkeypatch.setenv("CONTACT_SYNC_SYNC__FREQUENCY", "")
+    monkeypatch.setenv("CONTACT_SYNC_FRAMES", "")
+    assert load_settings().sync.frequency is Frequency.HOURLY
+    assert load_settings().frames == ".contact_sync/frames"
+
+
+def test_a_missing_file_says_where_it_was_sought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    expected = "there is no settings file {}: run from the project's folder or set CONTACT_SYNC_CONFIG"
+    assert refusal(load_settings) == [expected.format("contact_sync.yaml")]
+    monkeypatch.setenv("CONTACT_SYNC_CONFIG", str(tmp_path))
+    assert refusal(load_settings) == [expected.format(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("crm:\n  name: [1\nsync: {", "is not valid YAML: see line 3"),
+        ("crm: a: b", "is not valid YAML: see line 1"),
+        ("crm:\n\tname: a", "is not valid YAML: see line 2"),
+        ("a: \x00", "is not valid YAML"),
+        ("- crm\n- sync", "is not a YAML mapping in UTF-8"),
+        (SECRET, "is not a YAML mapping in UTF-8"),
+        ("7", "is not a YAML mapping in UTF-8"),
+        ("crm: é".encode("latin-1"), "is not a YAML mapping in UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(write: Write, content: str | bytes, says: str) -> None:
+    path = write(content)
+    assert refusal(load_settings) == [f"{path} {says}"]
+
+
+def test_an_empty_file_lists_what_is_missing(write: Write) -> None:
+    path = write("")
+    assert sorted(refusal(load_settings)) == [
+        f"{name} is not set in {path}" for name in ("crm", "registry", "sync")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "says"),
+    [
+        (
+            with_("sync", frequency="7min"),
+            "sync.frequency",
+            "should be '5min', '15min', '30min', '60min' or 'daily'",
+        ),
+        (with_("sync", start="yesterday"), "sync.start", "write a date such as 2026-01-31"),
+        (with_("sync", settle_seconds=-1), "sync.settle_seconds", "greater than or equal to 0"),
+        (with_("sync", settle_seconds=SECRET), "sync.settle_seconds", "valid integer"),
+        (with_("sync", max_held_share=0), "sync.max_held_share", "greater than 0"),
+        (with_("sync", colour=SECRET), "sync.colour", "Extra inputs are not permitted"),
+        (with_("colour"), "colour", "Extra inputs are not permitted"),
+        (with_("crm", name="Sales Force"), "crm.name", "should match pattern"),
+        (with_("crm", page_size=0), "crm.page_size", "greater than or equal to 1"),
+        (with_("crm", table={"name": "a; DROP"}), "crm.table.name", "should match pattern"),
+        (with_("identity", shared_threshold=1), "identity.shared_threshold", "greater than or equal to 2"),
+        (with_("delivery", requests_per_minute=0), "delivery.requests_per_minute", "greater than or equal to 1"),
+        (with_("registry", fields=[{"crm": "a", "genesys": "b"}]), "registry.fields.0.genesys", "'b' is no field"),
+        (with_("registry", default_region="ZZ"), "registry.default_region", "'ZZ' is no ISO 3166 country"),
+        (with_("registry", ignored="tags"), "registry.ignored", "valid tuple"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(write: Write, content: str, name: str, says: str) -> None:
+    path = write(content)
+    (line,) = (line for line in refusal(load_settings) if line.startswith(f"{name} in {path}: "))
+    assert says in line
+
+
+def test_each_complaint_has_its_line(write: Write) -> None:
+    path = write(yaml.safe_dump(MINIMAL | {"sync": {"settle_seconds": -1}, "crm": {}}))
+    assert sorted(refusal(load_settings)) == [
+        f"crm.table is not set in {path}",
+        f"sync.settle_seconds in {path}: Input should be greater than or equal to 0",
+        f"sync.start is not set in {path}",
+    ]
+
+
+@pytest.mark.parametrize("name", ["CONTACT_SYNC_SYNC", "CONTACT_SYNC_REGISTRY__IGNORED"])
+def test_a_group_in_the_environment_that_is_no_json_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write(yaml.safe_dump(MINIMAL))
+    monkeypatch.setenv(name, f"{{{SECRET}")
+    (line,) = refusal(load_settings)
+    assert line.startswith("environment variables CONTACT_SYNC_*: ")
+    assert line.endswith("a list or group of settings is written as JSON")
+
+
+def test_settings_do_not_change(write: Write) -> None:
+    write(yaml.safe_dump(MINIMAL))
+    settings: Settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.frames = "elsewhere"  # type: ignore[misc]
+
+
+# --- addresses and secrets
+
+
+@pytest.fixture
+def set_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("set_environment")
+def test_connections_come_from_the_environment() -> None:
+    connections = load_connections()
+    assert connections.crm_url.get_secret_value() == ENVIRONMENT["CONTACT_SYNC_CRM_URL"]
+    assert connections.genesys_client_secret.get_secret_value() == SECRET
+    assert connections.state_url.get_secret_value() == "sqlite:///.contact_sync/state.db"
+    assert (connections.genesys_region, connections.genesys_base_url) == (None, None)
+
+
+@pytest.mark.usefixtures("set_environment")
+def test_no_secret_shows() -> None:
+    connections: Connections = load_connections(state_url=f"postgresql+psycopg://user:{SECRET}@host/state")
+    assert (
+        SECRET not in f"{connections} {connections!r} {connections.model_dump()} {connections.model_dump_json()}"
+    )
+
+
+@pytest.mark.usefixtures("set_environment")
+def test_what_is_known_already_comes_first_and_what_is_empty_does_not_count() -> None:
+    connections = load_connections(genesys_client_id="another", genesys_region=None, genesys_client_secret="")
+    assert connections.genesys_client_id == "another"
+    assert connections.genesys_client_secret.get_secret_value() == SECRET
+
+
+def test_each_missing_variable_is_named_with_what_it_is() -> None:
+    assert refusal(load_connections) == [
+        (
+            "CONTACT_SYNC_CRM_URL is not set: SQLAlchemy URL of the CRM, its driver named, such as "
+            "postgresql+psycopg://user@host/crm"
+        ),
+        "GENESYS_CLIENT_ID is not set: Id of an OAuth client of the kind Client Credentials",
+        "GENESYS_CLIENT_SECRET is not set: Secret of that client",
+    ]
+
+
+@pytest.mark.usefixtures("set_environment")
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "")
+    (line,) = refusal(load_connections)
+    assert line.startswith(f"{name} is not set: ")
+
+
+@pytest.mark.usefixtures("set_environment")
+def test_an_empty_optional_variable_leaves_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONTACT_SYNC_STATE_URL", "GENESYS_REGION", "GENESYS_BASE_URL"):
+        monkeypatch.setenv(name, "")
+    connections = load_connections()
+    assert connections.state_url.get_secret_value() == "sqlite:///.contact_sync/state.db"
+    assert (connections.genesys_region, connections.genesys_base_url) == (None, None)
