@@ -66,7 +66,7 @@ def run(since: From = None, until: To = None, *, as_json: AsJson = False, strict
     with _opened() as (settings, opened):
         windows = _windows(settings, opened, since, until)
         client, frames = opened.genesys, []
-        with ProgressBar(console=err, transient=True, disable=as_json) as bar:
+        with ProgressBar(console=err, transient=True, disable=as_json or not err.is_terminal) as bar:
             task = bar.add_task("windows", total=len(windows))
             for frame in sync(opened, windows, f"cli-{uuid.uuid4()}"):
                 frames.append(frame)

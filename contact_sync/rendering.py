@@ -1,6 +1,7 @@
 """What the command line prints: tables for people, built from counts and plans.
 
-What belongs here: words and layout. No value is computed here that `--json` would not show too.
+What belongs here: words and layout. No value is computed here that `--json` would not show too. What the CRM wrote is
+wrapped in `Text`, so that its brackets are not taken for markup.
 """
 
 import json
@@ -56,7 +57,7 @@ def held_table(reasons: Mapping[str, int]) -> RenderableType:
     table.add_column(justify="right", style="bold")
     table.add_column()
     for reason, count in reasons.items():
-        table.add_row(f"{count:,}", reason)
+        table.add_row(f"{count:,}", Text(reason))
     return table
 
 
@@ -66,7 +67,7 @@ def plan_table(rows: Sequence[Mapping[str, Any]], shown: int) -> RenderableType:
     for column in ("record", "action", "why", "changes"):
         table.add_column(column, overflow="fold")
     for row in rows[:shown]:
-        table.add_row(row["crm_id"], row["action"], _why(row), _changes(row))
+        table.add_row(*map(Text, (row["crm_id"], row["action"], _why(row), _changes(row))))
     more = len(rows) - shown
     return Group(table, Text(f"… and {more:,} more; --limit shows them")) if more > 0 else table
 
@@ -85,7 +86,7 @@ def health_table(health: Health, budget: Mapping[str, Any]) -> Table:
         "budget", f"{budget['requests_per_minute']:,} requests a minute; next slot in {budget['wait']:.1f} s"
     )
     fields = ", ".join(f"{row['field']} ({int(row['records']):,})" for row in health.unmapped)
-    table.add_row("not in the registry", fields or "nothing")
+    table.add_row("not in the registry", Text(fields or "nothing"))
     return table
 
 

@@ -5,7 +5,7 @@ What belongs here: what the tests of the command line and of orchestration share
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,11 +30,10 @@ FREQUENCY = Frequency.THIRTY_MINUTES
 FILLED = 4
 """So many windows from the start hold the changes of the sample CRM; later ones are empty."""
 CLIENT, SECRET = "client-of-the-tests", "s3cret-of-the-tests"
-NOBODY = ", ".join(
-    f"{column} = NULL"
-    for column in ("first_name", "last_name", "email", "work_phone", "mobile_phone", "home_phone", "other_phone")
+NOBODY: Mapping[str, None] = dict.fromkeys(
+    ("first_name", "last_name", "email", "work_phone", "mobile_phone", "home_phone", "other_phone")
 )
-"""Sets a record's columns so that nothing tells who it is."""
+"""A record's columns when nothing tells who it is."""
 
 _PREFIXES = ("CONTACT_SYNC_", "GENESYS_")
 _READ_FROM_ENV_FILES = (CONFIG_VARIABLE, *(str(one.validation_alias) for one in Connections.model_fields.values()))
@@ -86,18 +85,18 @@ class Project:
         """Ask the state database."""
         return self._execute("state.db", query)
 
-    def change(self, window: Window, columns: str, count: int = 1) -> list[str]:
-        """Set columns of records of the CRM, changed in the middle of a window; return their ids."""
-        chosen = self.crm("SELECT id FROM contacts WHERE NOT is_deleted ORDER BY id LIMIT ?", count)
-        ids = [crm_id for (crm_id,) in chosen]
+    def people(self, count: int) -> list[str]:
+        """Return the CRM ids of so many living records, always the same ones."""
+        rows = self.crm("SELECT id FROM contacts WHERE NOT is_deleted ORDER BY id LIMIT ?", count)
+        return [crm_id for (crm_id,) in rows]
+
+    def change(self, window: Window, ids: Iterable[str], **columns: object) -> None:
+        """Set columns of records of the CRM, in the middle of a window."""
         moment = window.start + (window.end - window.start) / 2
+        columns["updated_at"] = moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+        assignments = ", ".join(f"{name} = ?" for name in columns)
         for crm_id in ids:
-            self.crm(
-                f"UPDATE contacts SET {columns}, updated_at = ? WHERE id = ?",  # noqa: S608 -- our own words
-                moment.replace(tzinfo=None).isoformat(" ", "microseconds"),
-                crm_id,
-            )
-        return ids
+            self.crm(f"UPDATE contacts SET {assignments} WHERE id = ?", *columns.values(), crm_id)  # noqa: S608 -- our names
 
     def frame_path(self, asset: str, window: Window) -> Path:
         """Return where the frame of an asset and window is."""
@@ -117,12 +116,14 @@ class Project:
 
 
 @contextmanager
-def opened_project(home: Path, *, contacts: int = 150, start: datetime = START) -> Iterator[Project]:
+def opened_project(
+    home: Path, *, contacts: int = 150, start: datetime = START, require_name: bool = False
+) -> Iterator[Project]:
     """Make a project, be in its folder with its environment, and leave everything as it was."""
-    clients = TwinSettings(clients={CLIENT: SECRET}, requests_per_minute=1_000_000)
+    settings = TwinSettings(clients={CLIENT: SECRET}, requests_per_minute=1_000_000, require_name=require_name)
     end = start + FILLED * FREQUENCY.length - timedelta(minutes=10)  # before the overlap of the first empty window
     sample_crm.create(home / "crm.db", contacts=contacts, start=start, end=end)
-    with TwinServer(clients) as twin, pytest.MonkeyPatch.context() as patch:
+    with TwinServer(settings) as twin, pytest.MonkeyPatch.context() as patch:
         project = Project(home, twin, start)
         forget_environment(patch)
         patch.chdir(home)

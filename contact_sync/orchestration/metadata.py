@@ -46,7 +46,7 @@ def column_schema(asset: str) -> dg.TableSchema:
         columns.append(
             dg.TableColumn(
                 name="crm.*" if column.regex else str(name),
-                type=str(column.dtype).replace("string[pyarrow]", "text"),
+                type=str(column.dtype),
                 description=column.description,
                 constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.unique),
             )

@@ -65,9 +65,10 @@ def missing(settings: Settings, now: datetime, covered: list[Window]) -> Iterato
     due = sync.frequency.floor(now - sync.settle - length)
     if due <= sync.first_window_start:
         return
-    for gap in uncovered(Window(sync.first_window_start, due), covered):
-        # After a change of frequency a gap may begin inside a window; the whole window is read again.
-        start = sync.frequency.floor(gap.start)
+    start = sync.first_window_start
+    for gap in uncovered(Window(start, due), covered):
+        # After a change of frequency gaps may begin and end inside a window; the whole window is read again, once.
+        start = max(start, sync.frequency.floor(gap.start))
         while start < gap.end:
             end = min(
                 start + length * sync.frequency.a_day, sync.frequency.floor(gap.end + length - gap.end.resolution)

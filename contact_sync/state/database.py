@@ -4,6 +4,7 @@ What belongs here: the engine and its version. What is stored belongs to `tables
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -14,12 +15,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 _SETTING = "CONTACT_SYNC_STATE_URL"
 _MIGRATION_LOCK = 7_302_110
+_LOCK_SECONDS = 30
 
 
 class StateError(Exception):
@@ -86,7 +89,7 @@ def _engine(url: str) -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": _LOCK_SECONDS}, hide_parameters=True)
     if url.database and url.database != ":memory:":
         _make_private(Path(url.database))
     event.listen(engine, "connect", _configure_sqlite)
@@ -112,9 +115,24 @@ def _make_private(path: Path) -> None:
 def _configure_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_immediate, not by the driver
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _use_wal(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+
+
+# Another process may be opening the same new file: SQLite refuses the switch at once, whatever the timeout.
+@retry(
+    retry=retry_if_exception(_is_busy),
+    stop=stop_after_delay(_LOCK_SECONDS),
+    wait=wait_random(0.01, 0.1),
+    reraise=True,
+)
+def _use_wal(cursor: DBAPICursor) -> None:
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -71,7 +71,7 @@ def test_every_row_has_one_plan_row_in_its_place(history: History) -> None:
         assert made.loc[made["action"] == "unchanged", "request"].isna().all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=35)
 @given(history=histories())
 def test_each_contact_has_at_most_one_request_and_it_says_what_the_contact_now_is(history: History) -> None:
     known = Directory(shared_threshold=3)
@@ -87,7 +87,7 @@ def test_each_contact_has_at_most_one_request_and_it_says_what_the_contact_now_i
             assert not request.contact.keys() & set(request.clear)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=35)
 @given(history=histories())
 def test_planning_again_asks_for_nothing(history: History) -> None:
     known = Directory(shared_threshold=3)
@@ -99,7 +99,7 @@ def test_planning_again_asks_for_nothing(history: History) -> None:
         assert set(again["action"]) <= {"unchanged"}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=35)
 @given(history=histories(), data=st.data())
 def test_no_order_of_windows_takes_a_record_back(history: History, data: st.DataObject) -> None:
     known = Directory(shared_threshold=3)
@@ -117,7 +117,7 @@ def test_no_order_of_windows_takes_a_record_back(history: History, data: st.Data
                 assert now.business_key == (was.business_key or now.business_key)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=35)
 @given(history=histories(), data=st.data())
 def test_whatever_the_order_of_windows_the_newest_versions_are_what_is_known(
     history: History, data: st.DataObject

@@ -4,7 +4,13 @@ import dagster as dg
 import pytest
 
 from contact_sync.contacts.window import Frequency, Window
-from contact_sync.orchestration.partitions import key_of, span_tags, window_of_tags, window_partitions, windows_of_run
+from contact_sync.orchestration.partitions import (
+    key_of,
+    span_tags,
+    window_of_tags,
+    window_partitions,
+    windows_of_run,
+)
 from contact_sync.settings import Sync
 
 START = datetime(2026, 3, 28, tzinfo=UTC)  # the clocks of Europe change in the night to the 29th
@@ -78,7 +84,9 @@ def test_tags_of_one_partition_name_one_window(frequency: Frequency) -> None:
     assert window_of_tags(span_tags(window, frequency), frequency) == window
 
 
-@pytest.mark.parametrize("tags", [{}, {"demo": "true"}, {"dagster/asset_partition_range_start": "2026-03-28T00:00Z"}])
+@pytest.mark.parametrize(
+    "tags", [{}, {"demo": "true"}, {"dagster/asset_partition_range_start": "2026-03-28T00:00Z"}]
+)
 def test_tags_without_windows_name_none(tags: dict[str, str]) -> None:
     assert window_of_tags(tags, Frequency.HOURLY) is None
 

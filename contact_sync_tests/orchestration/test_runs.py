@@ -38,7 +38,7 @@ class Synced(NamedTuple):
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synced]:
     with opened_project(tmp_path_factory.mktemp("project")) as project, dg.DagsterInstance.ephemeral() as instance:
-        project.change(project.window(1), NOBODY)
+        project.change(project.window(1), project.people(1), **NOBODY)
         yield Synced(project, instance, run(instance, project.span()))
 
 

@@ -1,14 +1,17 @@
+import sqlite3
 import stat
 import subprocess
 import sys
 import traceback
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
+from contact_sync.state import database
 from contact_sync.state.database import StateError, open_database, transaction
 from contact_sync.state.tables import METADATA
 
@@ -126,16 +129,64 @@ def test_a_transaction_passes_other_exceptions_on_and_keeps_nothing(engine: Engi
         assert connection.execute(text("SELECT count(*) FROM budget")).scalar_one() == 0
 
 
-_OPEN = "import sys; from contact_sync.state.database import open_database; open_database(sys.argv[1]).dispose()"
+_OPEN = """
+import sys
+from contact_sync.state.database import open_database
+print("ready", flush=True)
+sys.stdin.readline()
+open_database(sys.argv[1]).dispose()
+"""
 
 
 def test_two_processes_can_open_a_new_database_at_once(url: str) -> None:
-    both = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", _OPEN, url], stderr=subprocess.PIPE, text=True)  # noqa: S603 (our own program)
+    crowd = [
+        subprocess.Popen(  # noqa: S603 (our own program)
+            [sys.executable, "-W", "error", "-c", _OPEN, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(2)
     ]
-    assert [(process.communicate(timeout=60)[1], process.returncode) for process in both] == [("", 0), ("", 0)]
+    for process in crowd:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in crowd:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ends = [(process.communicate(timeout=60)[1], process.returncode) for process in crowd]
+    assert ends == [("", 0)] * 2
     engine = open_database(url)
     with engine.begin() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     engine.dispose()
+
+
+class Cursor:
+    """Refuses with these SQLite error codes, one after another, then obeys."""
+
+    def __init__(self, *codes: int) -> None:
+        self.codes = list(codes)
+        self.asked = 0
+
+    def execute(self, _statement: str) -> None:
+        self.asked += 1
+        if self.codes:
+            error = sqlite3.OperationalError("refused")
+            error.sqlite_errorcode = self.codes.pop(0)
+            raise error
+
+
+def test_the_journal_of_a_file_that_others_are_opening_is_asked_for_again() -> None:
+    cursor = Cursor(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY)
+    database._use_wal(cast("Any", cursor))
+    assert cursor.asked == 3
+
+
+def test_a_journal_that_cannot_be_is_asked_for_once() -> None:
+    cursor = Cursor(sqlite3.SQLITE_READONLY)
+    with pytest.raises(sqlite3.OperationalError):
+        database._use_wal(cast("Any", cursor))
+    assert cursor.asked == 1

@@ -65,6 +65,11 @@ class Sync:
         self.engine = open_database(self.state_url or f"sqlite:///{self.folder / 'state.db'}")
         self.context = self._context()
 
+    def reopen(self) -> None:
+        """Open everything again, as the next run does."""
+        self.context.source.close()  # type: ignore[attr-defined]
+        self.context = self._context()
+
     def _context(self) -> SyncContext:
         settings, hosts = self.settings, resolve(None, self.twin.base_url)
         source = SqlSource(

@@ -4,7 +4,8 @@ What belongs here: what there is before anything is synced. Running the steps be
 """
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,8 +76,7 @@ class SmallCrm:
 
     def put(self, crm_id: str, at: datetime, **columns: object) -> None:
         """Create a record or change the named columns of one."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.row_factory = sqlite3.Row
+        with self._open() as connection:
             old = connection.execute("SELECT * FROM contacts WHERE id = ?", (crm_id,)).fetchone()
             row = (dict(old) if old else {"id": crm_id, "is_deleted": 0}) | columns
             row["updated_at"] = at.replace(tzinfo=None).isoformat(" ", "microseconds")
@@ -97,5 +97,12 @@ class SmallCrm:
             self.put(f"p{number}", at, **(person | columns))
 
     def execute(self, statement: str) -> None:
-        with closing(sqlite3.connect(self.path)) as connection, connection:
+        with self._open() as connection:
             connection.execute(statement)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("PRAGMA synchronous=OFF")  # nobody mourns a test's CRM
+            connection.row_factory = sqlite3.Row
+            yield connection
