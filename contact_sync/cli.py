@@ -126,9 +126,9 @@ def status(*, as_json: AsJson = False, strict: Strict = False) -> None:
 
 @app.command()
 def demo(
-    home: Annotated[Path, typer.Option(help="Folder of the demo; an older demo in it is replaced.")] = Path(
-        ".demo"
-    ),
+    home: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder of the demo; an older demo in it is replaced.")
+    ] = Path(".demo"),
     contacts: Annotated[int, typer.Option(min=100, help="Contacts of the sample CRM.")] = 5000,
     *,
     as_json: AsJson = False,
@@ -148,7 +148,7 @@ def demo(
 
 @app.command()
 def ui(
-    home: Annotated[Path, typer.Option(help="Folder of the demo.")] = Path(".demo"),
+    home: Annotated[Path, typer.Option(file_okay=False, help="Folder of the demo.")] = Path(".demo"),
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
 ) -> None:
     """Open the demo in the Dagster UI: twin, sample CRM, webserver and daemon, until interrupted."""

@@ -5,6 +5,7 @@ product's own; nothing is faked on the way.
 """
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -90,7 +91,7 @@ class DemoResult:
 
     def report(self) -> RenderableType:
         """Return the report for a person."""
-        environment = f"set -a; . {self.home}/{_MARK}; set +a"
+        environment = f"set -a; . {shlex.quote(f'{self.home}/{_MARK}')}; set +a"
         return Group(
             runs_table([(one.title, one.counts, one.requests, one.seconds) for one in self.episodes]),
             held_table(self.held_because),
@@ -111,8 +112,8 @@ def run_demo(home: Path, contacts: int, console: Console) -> DemoResult:
     end = FREQUENCY.floor(datetime.now(UTC) - timedelta(minutes=2))
     windows = [Window(end - 2 * FREQUENCY.length, end - FREQUENCY.length), Window(end - FREQUENCY.length, end)]
     history = Window(windows[0].start - HISTORY, windows[0].start)
-    console.print(f"Sample CRM: {contacts:,} contacts of the last day in {home}/crm.db", highlight=False)
     prepare(home, contacts, history)
+    console.print(f"Sample CRM: {contacts:,} contacts of the last day in {home}/crm.db", highlight=False)
     with TwinServer(TWIN) as twin, _environment(home, twin.base_url), _dagster(home) as instance:
         console.print(f"Twin of Genesys Cloud: {twin.base_url}", highlight=False)
         episodes = [_run(instance, "backfill", history, console)]
@@ -129,7 +130,7 @@ def run_demo(home: Path, contacts: int, console: Console) -> DemoResult:
 def prepare(home: Path, contacts: int, history: Window) -> None:
     """Make the folder of the demo anew: sample CRM, settings, Dagster's own folder."""
     if home.exists():
-        if any(home.iterdir()) and not (home / _MARK).is_file():
+        if any(home.iterdir()) and not _is_demo(home):
             raise ConfigurationError(f"{home} holds something that is no demo: choose another folder with --home")
         shutil.rmtree(home)
     (home / "dagster").mkdir(mode=0o700, parents=True)
@@ -140,13 +141,19 @@ def prepare(home: Path, contacts: int, history: Window) -> None:
     settings = resources.files("contact_sync.simulator").joinpath("sample_crm.yaml").read_text()
     (home / "contact_sync.yaml").write_text(settings)
     (home / _MARK).write_text(
-        "".join(f"{name}={value}\n" for name, value in _variables(home, history.start).items())
+        "".join(f"{name}={shlex.quote(value)}\n" for name, value in _variables(home, history.start).items())
     )
+
+
+def _is_demo(home: Path) -> bool:
+    """Tell whether the folder is ours to replace: `environment` is also what others call a file."""
+    mark = home / _MARK
+    return mark.is_file() and mark.read_bytes().startswith(f"{CONFIG_VARIABLE}=".encode())
 
 
 def serve_ui(home: Path, port: int, console: Console) -> None:
     """Serve the demo's Dagster UI and daemon until interrupted, while the sample CRM lives on."""
-    if not (home / _MARK).is_file():
+    if not _is_demo(home):
         end = FREQUENCY.floor(datetime.now(UTC))
         prepare(home, 5000, Window(end - HISTORY, end))
     snapshot = home / "twin.json"
@@ -201,8 +208,8 @@ def _variables(home: Path, start: datetime) -> dict[str, str]:
 @contextmanager
 def _environment(home: Path, base_url: str) -> Iterator[None]:
     """Put the demo's settings into the environment, and take them out again."""
-    lines = (home / _MARK).read_text().splitlines()
-    variables = dict(line.split("=", 1) for line in lines) | {"GENESYS_BASE_URL": base_url}
+    words = shlex.split((home / _MARK).read_text())
+    variables = dict(word.split("=", 1) for word in words) | {"GENESYS_BASE_URL": base_url}
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

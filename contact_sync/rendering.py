@@ -1,7 +1,7 @@
 """What the command line prints: tables for people, built from counts and plans.
 
-What belongs here: words and layout. No value is computed here that `--json` would not show too. What the CRM wrote is
-wrapped in `Text`, so that its brackets are not taken for markup.
+What belongs here: words and layout. No value is computed here that `--json` would not show too. What the CRM wrote
+is wrapped in `Text`, so that its brackets are not taken for markup.
 """
 
 import json

@@ -27,7 +27,7 @@ from contact_sync.state.frames import FrameStore
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 FREQUENCY = Frequency.THIRTY_MINUTES
-FILLED = 4
+FILLED = 3
 """So many windows from the start hold the changes of the sample CRM; later ones are empty."""
 CLIENT, SECRET = "client-of-the-tests", "s3cret-of-the-tests"
 NOBODY: Mapping[str, None] = dict.fromkeys(
@@ -51,7 +51,7 @@ class Project:
         """Return a window, counted from the start."""
         return self.span(number, 1)
 
-    def span(self, number: int = 0, count: int = 6) -> Window:
+    def span(self, number: int = 0, count: int = 5) -> Window:
         """Return a span of windows."""
         start = self.start + number * FREQUENCY.length
         return Window(start, start + count * FREQUENCY.length)

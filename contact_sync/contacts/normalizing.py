@@ -51,6 +51,8 @@ def _superseded(row: Row) -> Row:
 
 def _canonical(row: Row, registry: Registry) -> Row:
     result = _identity_columns(row) | {"state": "ready"}
+    if not result["crm_id"].strip():
+        return result | {"state": "held", "reason": "the record has no CRM id"}
     if len(result["crm_id"]) > MAX_EXTERNAL_ID_LENGTH:
         return result | {
             "state": "held",

@@ -72,14 +72,13 @@ class _Decision:
     changes: Sequence[Mapping[str, str | None]] = field(default=(), repr=False)
 
 
-def make_plan(normalized: pd.DataFrame, directory: Directory, *, source: str, basis: int) -> pd.DataFrame:
+def make_plan(normalized: pd.DataFrame, directory: Directory, *, source: str) -> pd.DataFrame:
     """Plan a window.
 
     Args:
         normalized: A frame that keeps `schemas.NORMALIZED_CONTACTS`.
         directory: What is known of its records and of every contact that they may be; changed by the plan.
         source: The CRM source's name.
-        basis: The last audit entry that the directory knows of.
 
     Returns:
         A frame with the columns of `schemas.DEDUP_MATCHES`, one row for each row of `normalized`, same order.
@@ -90,7 +89,7 @@ def make_plan(normalized: pd.DataFrame, directory: Directory, *, source: str, ba
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["kind"] != "upsert", rows[i]["modified_at"], i))
     decisions = {i: planner.decide(rows[i]) for i in order}
     planner.attach_requests([decisions[i] for i in order])
-    return frame_of(DEDUP_MATCHES, (_plan_row(decisions[i], basis) for i in range(len(rows))))
+    return frame_of(DEDUP_MATCHES, (_plan_row(decisions[i]) for i in range(len(rows))))
 
 
 def combine(members: Iterable[Link]) -> dict[str, str]:
@@ -241,7 +240,7 @@ class _Planner:
         return request, changes
 
 
-def _plan_row(decision: _Decision, basis: int) -> dict[str, Any]:
+def _plan_row(decision: _Decision) -> dict[str, Any]:
     row, link = decision.row, decision.link
     return {
         **{name: row[name] for name in ("crm_id", "version", "modified_at", "read_at")},
@@ -257,5 +256,4 @@ def _plan_row(decision: _Decision, basis: int) -> dict[str, Any]:
         "fields": json.dumps(dict(link.fields), ensure_ascii=False) if link and link.contact else None,
         "request": decision.request.to_json() if decision.request else None,
         "changes": json.dumps(decision.changes, ensure_ascii=False) if decision.changes else None,
-        "basis": basis,
     }

@@ -78,7 +78,7 @@ def _count(description: str) -> Column:
 
 
 _VERSION = {
-    "crm_id": _text("The record's id in the CRM."),
+    "crm_id": Column(Text(), description="The record's id in the CRM; a blank one is held."),
     "version": _text("What tells this version of the record from the others."),
     "modified_at": _instant("When the CRM recorded the change (UTC)."),
     "read_at": _instant("When the change was read (UTC); orders versions of one timestamp."),
@@ -92,7 +92,7 @@ CRM_DELTA = pa.DataFrameSchema(
         "kind": _KIND,
         "merged_into": _text("The id of the record that won the merge.", nullable=True),
         r"^crm\..+$": Column(
-            str,
+            Text(),
             nullable=True,
             regex=True,
             required=False,
@@ -140,7 +140,6 @@ DEDUP_MATCHES = pa.DataFrameSchema(
         "fields": _text("The record's canonical fields (JSON).", nullable=True),
         "request": _text("What is sent for the contact (JSON); on one of its rows.", nullable=True),
         "changes": _text("Field, old and new value of what is sent (JSON); on the same row.", nullable=True),
-        "basis": _count("The last audit entry that the plan could see."),
     },
     name="dedup_matches",
     unique=["crm_id", "version"],

@@ -71,3 +71,7 @@ class CrmSource(Protocol):
         The values themselves are not read.
         """
         ...
+
+    def undated(self) -> int:
+        """Count the records that no window can hold, for lack of an id or of a time of change."""
+        ...

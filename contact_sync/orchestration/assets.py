@@ -38,12 +38,14 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
     frequency = settings.sync.frequency
     crm = _external("crm_contacts", "crm", "The contacts of the CRM. Read, never written.", settings)
 
-    @asset(deps=[crm], kinds={"sql", "parquet"}, check_names=[checks.FIELDS_LISTED])
+    @asset(deps=[crm], kinds={"sql", "parquet"}, check_names=[checks.FIELDS_LISTED, checks.RECORDS_DATED])
     def crm_delta(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """What changed in the CRM in the window: a row is one version of one record, as it is there."""
         with sync.open(settings) as opened:
             frames = {window: extract(opened, window) for window in windows_of_run(context, frequency)}
-            return _result(context, "crm_delta", frames, settings, checks.fields_listed(opened))
+            return _result(
+                context, "crm_delta", frames, settings, checks.fields_listed(opened), checks.records_dated(opened)
+            )
 
     @asset(deps=[crm_delta], kinds={"pandas", "parquet"})
     def normalized_contacts(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:

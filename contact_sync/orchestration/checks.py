@@ -16,12 +16,14 @@ from contact_sync.steps.report import Health
 
 CONTRACT = "contract"
 FIELDS_LISTED = "fields_listed"
+RECORDS_DATED = "records_dated"
 NOTHING_DEAD = "nothing_dead"
 KEEPS_UP = "keeps_up"
 
 _ABOUT = {
     CONTRACT: "Columns, types, keys and the share of rows held are as agreed; a broken contract stops the run.",
     FIELDS_LISTED: "Every CRM field that carries values is in the registry.",
+    RECORDS_DATED: "Every CRM record has an id and a time of change, without which no window can hold it.",
     NOTHING_DEAD: "No change was refused for good.",
     KEEPS_UP: "Every window that has closed is committed.",
 }
@@ -51,6 +53,12 @@ def fields_listed(opened: SyncContext) -> dg.AssetCheckResult:
     """Warn of CRM fields that the registry does not list: they are not sent."""
     fields = {row["field"]: int(row["records"]) for row in opened.store.unmapped(opened.source.name)}
     return _warning(FIELDS_LISTED, metadata={"fields": len(fields)} | fields, passed=not fields)
+
+
+def records_dated(opened: SyncContext) -> dg.AssetCheckResult:
+    """Warn of CRM records that no window can hold."""
+    undated = opened.source.undated()
+    return _warning(RECORDS_DATED, metadata={"undated": undated}, passed=not undated)
 
 
 def nothing_dead(health: Health) -> dg.AssetCheckResult:

@@ -86,23 +86,6 @@ class Store:
             found = connection.execute(query).mappings().one_or_none()
         return dict(found) if found else None
 
-    def last_audit(self) -> int:
-        """Return the number of the newest audit entry, 0 if there is none: the basis of a plan."""
-        with transaction(self._engine) as connection:
-            return int(connection.execute(select(func.coalesce(func.max(AUDIT.c.id), 0))).scalar_one())
-
-    def moved_since(self, basis: int, run_id: str) -> bool:
-        """Tell whether another run has written to Genesys since a plan of `basis` was made."""
-        query = select(AUDIT.c.id).where(AUDIT.c.id > basis, AUDIT.c.run_id != run_id).limit(1)
-        with transaction(self._engine) as connection:
-            return connection.execute(query).first() is not None
-
-    def contacts_of(self, source: str, crm_ids: Sequence[str]) -> dict[str, str]:
-        """Return the Genesys contact of each record that has one."""
-        with transaction(self._engine) as connection:
-            links = linked.of_records(connection, [(source, crm_id) for crm_id in crm_ids])
-        return {link.record[1]: link.contact for link in links if link.contact}
-
     def note_unmapped(self, source: str, window: Window, counts: Mapping[str, int]) -> None:
         """Remember how many records of a window carry a CRM field that the registry does not list."""
         key = {"source": source, "window_start": window.start, "window_end": window.end}

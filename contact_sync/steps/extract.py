@@ -73,7 +73,8 @@ def _row(change: Change, read_at: datetime, fields: Sequence[str]) -> Mapping[st
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+    """Return `value` as text that a file can hold: half a surrogate pair becomes a question mark."""
+    return None if value is None else str(value).encode(errors="replace").decode()
 
 
 def _columns(fields: Sequence[str]) -> list[str]:

@@ -39,10 +39,9 @@ def plan_windows(
     """Yield the plan of each window without storing anything."""
     source = context.source.name
     directory = Directory(shared_threshold=context.settings.identity.shared_threshold)
-    basis = context.store.last_audit()
     for window, frame in normalized:
         context.store.fill(directory, list(_wanted(frame, source)))
-        yield window, make_plan(frame, directory, source=source, basis=basis)
+        yield window, make_plan(frame, directory, source=source)
 
 
 def _wanted(normalized: pd.DataFrame, source: str) -> Iterator[Link]:

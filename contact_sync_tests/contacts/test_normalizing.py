@@ -144,10 +144,14 @@ def test_a_country_that_is_not_understood_does_not_turn_into_the_default() -> No
     assert row["cellPhone"] == "+436641234567"
 
 
-def test_a_crm_id_that_is_no_external_id_is_held() -> None:
-    frame = normalize(delta(change("x" * 256) | raw(workEmail="a@example.com")), GERMAN)
+@pytest.mark.parametrize(
+    ("crm_id", "reason"),
+    [("x" * 256, "the CRM id is longer than 255 characters"), (" ", "the record has no CRM id")],
+)
+def test_a_crm_id_that_is_no_external_id_is_held(crm_id: str, reason: str) -> None:
+    frame = normalize(delta(change(crm_id) | raw(workEmail="a@example.com")), GERMAN)
     assert frame["state"].tolist() == ["held"]
-    assert frame["reason"].tolist() == ["the CRM id is longer than 255 characters"]
+    assert frame["reason"].tolist() == [reason]
 
 
 @pytest.mark.parametrize("kind", ["delete", "merge"])

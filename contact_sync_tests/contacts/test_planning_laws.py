@@ -50,7 +50,7 @@ def histories(draw: st.DrawFn) -> History:
 
 
 def plan(known: Directory, rows: list[Row]) -> pd.DataFrame:
-    return make_plan(frame_of(NORMALIZED_CONTACTS, rows), known, source=SOURCE, basis=0)
+    return make_plan(frame_of(NORMALIZED_CONTACTS, rows), known, source=SOURCE)
 
 
 def known_of(known: Directory) -> dict[str, Link | None]:

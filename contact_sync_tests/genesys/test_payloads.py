@@ -1,5 +1,5 @@
 import json
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -102,7 +102,21 @@ def test_a_field_cannot_be_given_and_cleared() -> None:
 
 
 def test_no_person_shows_in_a_repr() -> None:
-    shown = repr(Upsert("t-1", (KEY,), {"firstName": "Ada", "workPhone": "+4930123456"}))
+    shown = repr(Upsert("t-1", (KEY,), {"firstName": "Ada", "workPhone": "+4930123456"}, matching=(KEY,)))
     assert "Ada" not in shown
     assert "+49" not in shown
-    assert get_type_hints(Upsert).keys() == {"tracker", "external_ids", "contact", "clear"}
+    assert get_type_hints(Upsert).keys() == {"tracker", "external_ids", "contact", "clear", "matching", "release"}
+
+
+def test_a_contact_is_found_by_ids_that_it_will_not_carry() -> None:
+    item: Any = enrich_item(Upsert("t-1", (RECORD,), {}, matching=(KEY, RECORD)))
+    assert [one["value"] for one in item["matchingIdentifiers"]] == [KEY.value, RECORD.value]
+    assert [one["value"] for one in item["contact"]["externalIds"]] == [RECORD.value]
+
+
+def test_releasing_replaces_the_external_ids() -> None:
+    rule = {"field": "$.externalIds", "action": "AlwaysUseProvided", "arrayAction": "Replace"}
+    releasing: Any = enrich_item(Upsert("t-1", (RECORD,), {}, release=True))
+    keeping: Any = enrich_item(Upsert("t-1", (RECORD,), {}))
+    assert releasing["fieldRules"]["rules"] == [rule]
+    assert keeping["fieldRules"]["rules"] == []

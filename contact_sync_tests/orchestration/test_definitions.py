@@ -32,7 +32,7 @@ KINDS = {
     "genesys_external_contacts": {"genesys"},
 }
 CHECKS = {
-    "crm_delta": {"contract", "fields_listed"},
+    "crm_delta": {"contract", "fields_listed", "records_dated"},
     "normalized_contacts": {"contract"},
     "dedup_matches": {"contract"},
     "genesys_upserts": {"contract"},

@@ -89,8 +89,6 @@ def test_a_tombstone_is_remembered(store: Store) -> None:
 def test_records_of_another_source_are_others(store: Store) -> None:
     deliver(store, link("1", "G1", ANA))
     assert filled(store).link(("crm", "1")) is None
-    assert store.contacts_of("crm", ["1", "2"]) == {"1": "G1"}
-    assert store.contacts_of("other", ["1"]) == {}
 
 
 def test_links_are_counted_by_source_and_contact(store: Store) -> None:
@@ -102,7 +100,7 @@ def test_links_are_counted_by_source_and_contact(store: Store) -> None:
 
 def test_what_a_plan_says_of_a_thousand_people_can_be_stored(store: Store) -> None:
     people = (record(str(n), {"workEmail": f"p{n}@example.com"}, at=n) for n in range(1_100))
-    made = make_plan(normalized(*people), Directory(shared_threshold=3), source="crm", basis=0)
+    made = make_plan(normalized(*people), Directory(shared_threshold=3), source="crm")
     links = [
         Link(("crm", row["crm_id"]), f"G{row['crm_id']}", None, row["version"], row["modified_at"], row["read_at"])
         for row in records(made)
@@ -193,23 +191,6 @@ def test_a_delivery_is_stored_whole_or_not_at_all(store: Store, engine: Engine) 
         deliver(store, link("1", "G1", ANA), audit=[broken])
     assert "Dr" not in str(failed.value)
     assert [rows_of(engine, table) for table in (CONTACT_LINK, GENESYS_MIRROR, AUDIT)] == [[], [], []]
-
-
-def test_the_basis_of_a_plan_is_the_newest_audit_entry(store: Store) -> None:
-    assert store.last_audit() == 0
-    deliver(store, audit=[audit(), audit(crm_id="2")])
-    basis = store.last_audit()
-    assert basis >= 2
-    assert not store.moved_since(basis, "run 2")
-
-
-def test_the_state_has_moved_on_when_another_run_has_written(store: Store) -> None:
-    deliver(store, audit=[audit("run 1")])
-    basis = store.last_audit()
-    deliver(store, audit=[audit("run 2")])
-    assert not store.moved_since(basis, "run 2")
-    assert store.moved_since(basis, "run 1")
-    assert not store.moved_since(store.last_audit(), "run 1")
 
 
 def test_an_audit_entry_keeps_what_was_before_and_after(store: Store, engine: Engine) -> None:

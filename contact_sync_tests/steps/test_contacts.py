@@ -64,6 +64,17 @@ def test_a_re_indexed_record_is_an_update_and_no_delete(sync: Sync) -> None:
     assert after == replace(before, records=frozenset({"new"}))
 
 
+def test_a_record_re_indexed_and_changed_at_once_keeps_its_contact(sync: Sync) -> None:
+    sync.crm.put("old", moment(0), **ADA, work_phone="+4930123456")
+    sync.sync(0)
+    before = sync.contact("old")
+    sync.crm.delete("old", moment(1))
+    sync.crm.put("new", moment(1), **ADA, work_phone="+4930654321")  # so its business key is another one too
+    sync.sync(1)
+    (after,) = sync.contacts()
+    assert (after.id, after.fields["workPhone"]) == (before.id, "+4930654321")
+
+
 def test_deleting_one_of_two_records_keeps_the_contact_and_its_other_record(sync: Sync) -> None:
     sync.crm.put("a", moment(0), **ADA, job_title="Countess")
     sync.crm.put("b", moment(0), **ADA, city="London")

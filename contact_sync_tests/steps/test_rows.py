@@ -8,6 +8,7 @@ import pytest
 from contact_sync.contacts.schemas import records
 from contact_sync.simulator.server import TwinServer
 from contact_sync.simulator.settings import TwinSettings
+from contact_sync.steps.extract import _text
 from contact_sync_tests.steps.accounting import assert_accounted
 from contact_sync_tests.steps.faults import Answers
 from contact_sync_tests.steps.harness import Row, Sync
@@ -153,3 +154,14 @@ def test_what_the_organization_refuses_fits_every_state_database(
         assert sync.queue()["bad"]["last_error"] == "validation.failed"
         assert sync.sync(0) == {"unchanged": 3, "dead": 1}
         assert_accounted(sync, 0)
+
+
+def test_a_record_without_an_id_is_held_and_the_rest_delivered(sync: Sync) -> None:
+    sync.crm.put("", moment(0), **BAD)
+    sync.crm.put("a", moment(0), **BAD)
+    assert sync.sync(0) == {"held": 1, "created": 1}
+    assert_accounted(sync, 0)
+
+
+def test_half_a_surrogate_pair_does_not_stop_the_window() -> None:
+    assert _text("Ad\ud83da") == "Ad?a"
