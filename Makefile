@@ -18,7 +18,7 @@ ui: $(VENV)/installed ## the demo in the Dagster UI, with the schedule ready to 
 	@$(BIN)/contact-sync ui
 
 test: $(VENV)/installed-dev ## the whole test suite
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/installed-dev ## ruff and the import contract
 	$(BIN)/ruff format --check .

@@ -30,7 +30,7 @@ from contact_sync.settings import ConfigurationError, Settings, load_connections
 from contact_sync.state.database import StateError
 from contact_sync.steps.context import SyncContext, open_sync, windows_of
 from contact_sync.steps.deliver import AccountingError
-from contact_sync.steps.extract import WindowNotClosedError
+from contact_sync.steps.extract import WindowNotClosedError, require_closed
 from contact_sync.steps.pipeline import cost, preview, sync
 from contact_sync.steps.report import health, held_reasons
 
@@ -163,17 +163,24 @@ def simulator(
     port: Annotated[int, typer.Option(help="Port on the loopback address.")] = 8080,
     requests_per_minute: Annotated[int, typer.Option(min=1, help="Requests a minute for a token.")] = 300,
     store: Annotated[Path | None, typer.Option(help="File that keeps the contacts between runs.")] = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
-    """Serve a twin of Genesys Cloud External Contacts on this machine, until interrupted."""
+    """Serve a twin of Genesys Cloud on this machine until interrupted, and print how it is reached."""
     from contact_sync.simulator.server import serve  # noqa: PLC0415
     from contact_sync.simulator.settings import TwinSettings  # noqa: PLC0415
 
     settings = TwinSettings(requests_per_minute=requests_per_minute)
     client, secret = next(iter(settings.clients.items()))
-    err.print(
-        f"GENESYS_BASE_URL=http://127.0.0.1:{port} GENESYS_CLIENT_ID={client} GENESYS_CLIENT_SECRET={secret}",
-        soft_wrap=True,
-    )
+    reached = {
+        "GENESYS_BASE_URL": f"http://127.0.0.1:{port}",
+        "GENESYS_CLIENT_ID": client,
+        "GENESYS_CLIENT_SECRET": secret,
+    }
+    if as_json:
+        _print_json(reached)
+    else:
+        out.print("\n".join(f"{name}={value}" for name, value in reached.items()), soft_wrap=True, highlight=False)
     serve(settings, port, store)
 
 
@@ -216,7 +223,10 @@ def _windows(
     sync_settings = settings.sync
     start = since.replace(tzinfo=UTC) if since else sync_settings.frequency.floor(health(opened).watermark)
     end = until.replace(tzinfo=UTC) if until else sync_settings.frequency.floor(opened.source.horizon())
-    return list(windows_of(settings, start, end)) if since or until or start < end else []
+    windows = list(windows_of(settings, start, end)) if since or until or start < end else []
+    if windows:
+        require_closed(opened, windows[-1])
+    return windows
 
 
 def _outcomes(frames: list[pd.DataFrame]) -> dict[str, int]:

@@ -135,14 +135,15 @@ def prepare(home: Path, contacts: int, history: Window) -> None:
         shutil.rmtree(home)
     (home / "dagster").mkdir(mode=0o700, parents=True)
     home.chmod(0o700)
+    # Written first: a demo that is interrupted from here on can be replaced by the next.
+    (home / _MARK).write_text(
+        "".join(f"{name}={shlex.quote(value)}\n" for name, value in _variables(home, history.start).items())
+    )
     (home / "dagster" / "dagster.yaml").write_text(_DAGSTER_YAML)
     (home / "workspace.yaml").write_text(_WORKSPACE_YAML)
     sample_crm.create(home / "crm.db", contacts=contacts, start=history.start, end=history.end)
     settings = resources.files("contact_sync.simulator").joinpath("sample_crm.yaml").read_text()
     (home / "contact_sync.yaml").write_text(settings)
-    (home / _MARK).write_text(
-        "".join(f"{name}={shlex.quote(value)}\n" for name, value in _variables(home, history.start).items())
-    )
 
 
 def _is_demo(home: Path) -> bool:

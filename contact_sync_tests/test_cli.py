@@ -295,6 +295,13 @@ def test_a_window_in_the_future_is_refused(project: Project) -> None:
     assert not (project.home / "frames").exists()
 
 
+def test_a_span_that_reaches_into_the_future_is_refused_before_any_of_it_is_read(project: Project) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    [line] = refused("run", "--from", f"{project.start:%Y-%m-%dT%H:%MZ}", "--to", f"{tomorrow:%Y-%m-%d}")
+    assert "is not closed" in line
+    assert not (project.home / "frames").exists()
+
+
 def test_a_date_that_is_none_is_refused(project: Project) -> None:
     assert project.start == START
     result = call("run", "--from", "yesterday")
@@ -382,12 +389,12 @@ def api(base_url: str, method: str, path: str, body: object = None) -> dict[str,
     return dict(answer.json())
 
 
-def simulate(store: Path, method: str, path: str, body: object = None) -> tuple[dict[str, Any], str]:
-    """Serve the simulator in a process of its own, call it once, interrupt it; return its answer and stderr."""
+def simulate(store: Path, *options: str, call: tuple[Any, ...]) -> tuple[dict[str, Any], str]:
+    """Serve the simulator in a process of its own, call it once, interrupt it; return its answer and stdout."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("contact-sync")), "simulator"]
+    command = [str(Path(sys.executable).with_name("contact-sync")), "simulator", "--port", str(port)]
     served = subprocess.Popen(  # noqa: S603 -- our own words
-        [*command, "--port", str(port), "--store", str(store)], stderr=subprocess.PIPE, text=True
+        [*command, "--store", str(store), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         once_it_listens = Retrying(
@@ -396,20 +403,21 @@ def simulate(store: Path, method: str, path: str, body: object = None) -> tuple[
             retry=retry_if_exception_type(requests.ConnectionError),
             reraise=True,
         )
-        answer = once_it_listens(api, f"http://127.0.0.1:{port}", method, path, body)
+        answer = once_it_listens(api, f"http://127.0.0.1:{port}", *call)
     finally:
         served.send_signal(signal.SIGINT)
-        _, said = served.communicate(timeout=30)
-    assert served.returncode == 0
-    assert f"GENESYS_BASE_URL=http://127.0.0.1:{port} " in said
+        said, complaints = served.communicate(timeout=30)
+    assert (served.returncode, complaints) == (0, "")
+    assert f"http://127.0.0.1:{port}" in said
     return answer, said
 
 
 def test_the_simulator_says_how_to_reach_it_and_keeps_its_contacts(tmp_path: Path) -> None:
     store = tmp_path / "twin.json"
-    created, said = simulate(store, "POST", "/contacts", {"firstName": "Ada", "lastName": "Lovelace"})
-    assert said.splitlines() == [said.strip()]
-    assert "GENESYS_CLIENT_ID=twin-client GENESYS_CLIENT_SECRET=twin-secret" in said
+    ada = {"firstName": "Ada", "lastName": "Lovelace"}
+    created, said = simulate(store, call=("POST", "/contacts", ada))
+    assert said.splitlines()[1:] == ["GENESYS_CLIENT_ID=twin-client", "GENESYS_CLIENT_SECRET=twin-secret"]
     assert store.stat().st_mode & 0o777 == 0o600
-    found, _ = simulate(store, "GET", f"/contacts/{created['id']}")
+    found, said = simulate(store, "--json", call=("GET", f"/contacts/{created['id']}"))
     assert (found["firstName"], found["lastName"]) == ("Ada", "Lovelace")
+    assert json.loads(said)["GENESYS_CLIENT_ID"] == "twin-client"

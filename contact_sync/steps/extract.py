@@ -41,18 +41,27 @@ def extract(context: SyncContext, window: Window) -> pd.DataFrame:
 
 def read_delta(context: SyncContext, window: Window) -> pd.DataFrame:
     """Read a window, and the overlap before it, without storing anything."""
-    horizon = context.source.horizon()
-    if window.end > horizon:
-        raise WindowNotClosedError(
-            f"the window {window} is not closed: the CRM can be read up to {horizon:%Y-%m-%dT%H:%M:%SZ}; "
-            "choose an earlier window or wait"
-        )
+    require_closed(context, window)
     fields = context.settings.registry.crm_fields
     changes = _changes(context, window.widened(context.settings.sync.overlap))
     read_at = context.clock()
     frame = frame_of(CRM_DELTA, (_row(change, read_at, fields) for change in changes), _columns(fields))
     # A page that is read twice brings the same rows; rows that differ under one key break the contract instead.
     return frame.drop_duplicates(ignore_index=True)
+
+
+def require_closed(context: SyncContext, window: Window) -> None:
+    """Refuse a window that ends later than the CRM can safely be read.
+
+    Raises:
+        WindowNotClosedError: It does.
+    """
+    horizon = context.source.horizon()
+    if window.end > horizon:
+        raise WindowNotClosedError(
+            f"the window {window} is not closed: the CRM can be read up to {horizon:%Y-%m-%dT%H:%M:%SZ}; "
+            "choose an earlier window or wait"
+        )
 
 
 def _changes(context: SyncContext, window: Window) -> Iterator[Change]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contact_sync.contacts.window import Frequency, Window, uncovered
@@ -168,6 +168,10 @@ def ledgers(draw: st.DrawFn) -> tuple[Frequency, list[Window]]:
     return draw(st.sampled_from(Frequency)), covered
 
 
+FIVE_MINUTES = Window(START + timedelta(minutes=5), START + timedelta(minutes=10))
+
+
+@example((Frequency.HOURLY, [FIVE_MINUTES]), 240, 0)  # two gaps in one window
 @given(ledgers(), st.integers(0, 4 * 24 * 60), st.integers(0, 3_600))
 def test_the_spans_hold_each_window_that_is_not_covered_once_and_in_order(
     ledger: tuple[Frequency, list[Window]], minutes: int, settle: int
