@@ -91,15 +91,15 @@ class DemoResult:
 
     def report(self) -> RenderableType:
         """Return the report for a person."""
-        environment = f"set -a; . {shlex.quote(f'{self.home}/{_MARK}')}; set +a"
+        environment = shlex.quote(f"{self.home}/{_MARK}")
         return Group(
             runs_table([(one.title, one.counts, one.requests, one.seconds) for one in self.episodes]),
             held_table(self.held_because),
             Text(f"\nThe twin of Genesys Cloud now holds {self.contacts:,} contacts.\n"),
             Text("Open next:", style="bold"),
-            Text("  make ui     the same runs in the Dagster UI: lineage, plots, checks, backfills"),
-            Text(f"  {environment}; contact-sync status"),
-            Text(f"  {self.home}/frames/sample/     one Parquet file for each asset and window"),
+            Text("  make ui                  the same runs in the Dagster UI: lineage, plots, checks"),
+            Text(f"  {self.home}/frames/sample/   one Parquet file for each asset and window"),
+            Text(f"  (set -a; . {environment}; {_command()} status)", no_wrap=True),
         )
 
 
@@ -144,6 +144,13 @@ def prepare(home: Path, contacts: int, history: Window) -> None:
     sample_crm.create(home / "crm.db", contacts=contacts, start=history.start, end=history.end)
     settings = resources.files("contact_sync.simulator").joinpath("sample_crm.yaml").read_text()
     (home / "contact_sync.yaml").write_text(settings)
+
+
+def _command() -> str:
+    """Return how `contact-sync` of this environment is called from here."""
+    path = Path(sys.executable).with_name("contact-sync")
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _is_demo(home: Path) -> bool:
