@@ -102,7 +102,8 @@ def plan(
             changes = [_for_json(row) for row in rows if row["action"] != "unchanged"]
             _print_json({"actions": counts, "requests": requests, "minutes": minutes, "plan": changes})
         else:
-            out.print(plan_table([row for row in rows if row["action"] != "unchanged"], limit))
+            if moving := [row for row in rows if row["action"] != "unchanged"]:
+                out.print(plan_table(moving, limit))
             out.print(
                 ", ".join(f"{count:,} {action}" for action, count in sorted(counts.items())) or "nothing to do"
             )

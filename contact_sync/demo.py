@@ -174,6 +174,7 @@ def serve_ui(home: Path, port: int, console: Console) -> None:
         life.start()
         command = [sys.executable, "-m", "dagster", "dev", "-w", str(home / "workspace.yaml")]
         # In a session of its own, so that an interrupt reaches it once, through us, and it ends in order.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop is an interrupt too
         dagster = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], start_new_session=True)  # noqa: S603 (our own words)
         try:
             dagster.wait()
