@@ -19,7 +19,6 @@ import typer
 from dotenv import load_dotenv
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
-from sqlalchemy import make_url
 
 from contact_sync.contacts.schemas import OUTCOMES, ContractError, records
 from contact_sync.contacts.window import Window
@@ -27,7 +26,7 @@ from contact_sync.crm.source import CrmConfigurationError, CrmError
 from contact_sync.genesys.errors import GenesysError
 from contact_sync.rendering import counts_table, health_table, held_table, plan_table
 from contact_sync.settings import ConfigurationError, Settings, load_connections, load_settings
-from contact_sync.state.database import StateError
+from contact_sync.state.database import StateError, database_exists
 from contact_sync.steps.context import SyncContext, open_sync, windows_of
 from contact_sync.steps.deliver import AccountingError
 from contact_sync.steps.extract import WindowNotClosedError, require_closed
@@ -191,15 +190,10 @@ def _opened(*, read_only: bool = False) -> Iterator[tuple[Settings, SyncContext]
         load_dotenv(".env")
         settings = load_settings()
         connections = load_connections()
-        if read_only and not _state_exists(connections.state_url.get_secret_value()):
+        if read_only and not database_exists(connections.state_url.get_secret_value()):
             connections = load_connections(state_url="sqlite://")
         with open_sync(settings, connections) as opened:
             yield settings, opened
-
-
-def _state_exists(url: str) -> bool:
-    parsed = make_url(url)
-    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
 
 
 @contextmanager

@@ -52,6 +52,23 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+def database_exists(url: str) -> bool:
+    """Tell whether a state database is at `url` already; nothing is created or migrated.
+
+    Raises:
+        StateError: The URL is wrong, or the database cannot be reached.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Path(parsed.database or "").is_file()
+    engine = _engine(url)
+    try:
+        with transaction(engine) as connection:
+            return MigrationContext.configure(connection).get_current_revision() is not None
+    finally:
+        engine.dispose()
+
+
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """Open a transaction: committed at the end, rolled back by any exception.
@@ -71,11 +88,15 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         ) from None
 
 
-def _engine(url: str) -> Engine:
+def _parsed(url: str) -> URL:
     try:
-        parsed = make_url(url)
+        return make_url(url)
     except (ArgumentError, ValueError):  # ValueError: the port is no number
         raise StateError(f"{_SETTING} is not a SQLAlchemy URL such as sqlite:///state.db") from None
+
+
+def _engine(url: str) -> Engine:
+    parsed = _parsed(url)
     backend = parsed.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
         raise StateError(f"{_SETTING} names {backend}; the state database is SQLite or PostgreSQL")

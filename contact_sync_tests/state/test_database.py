@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from contact_sync.state import database
-from contact_sync.state.database import StateError, open_database, transaction
+from contact_sync.state.database import StateError, database_exists, open_database, transaction
 from contact_sync.state.tables import METADATA
 
 SECRET = "s3cret-of-the-database"
@@ -25,6 +25,12 @@ def mode(path: Path) -> int:
 def test_the_migrations_make_exactly_the_tables(engine: Engine) -> None:
     with engine.begin() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_asking_whether_there_is_a_database_makes_none(url: str) -> None:
+    assert [database_exists(url) for _ in range(2)] == [False, False]
+    open_database(url).dispose()
+    assert database_exists(url)
 
 
 def test_opening_again_changes_nothing(url: str) -> None:
