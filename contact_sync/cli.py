@@ -56,13 +56,23 @@ To = Annotated[
     typer.Option("--to", formats=_TIMES, help="End of the last window, UTC [the newest closed one]."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+AllowDeletes = Annotated[
+    bool, typer.Option("--allow-deletes", help="Remove more contacts than delivery.max_deletes allows.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if records are held or queued.")]
 
 
 @app.command()
-def run(since: From = None, until: To = None, *, as_json: AsJson = False, strict: Strict = False) -> None:
+def run(
+    since: From = None,
+    until: To = None,
+    *,
+    allow_deletes: AllowDeletes = False,
+    as_json: AsJson = False,
+    strict: Strict = False,
+) -> None:
     """Sync windows: the same steps as the Dagster assets, without Dagster."""
-    with _opened() as (settings, opened):
+    with _opened(allow_deletes=allow_deletes) as (settings, opened):
         windows = _windows(settings, opened, since, until)
         client, frames = opened.genesys, []
         with ProgressBar(console=err, transient=True, disable=as_json or not err.is_terminal) as bar:
@@ -87,11 +97,12 @@ def plan(
     until: To = None,
     *,
     limit: Annotated[int, typer.Option(min=0, help="Rows of the plan to print.")] = 50,
+    allow_deletes: AllowDeletes = False,
     as_json: AsJson = False,
     strict: Strict = False,
 ) -> None:
     """Print what a run would do and what it would cost. Writes nothing, here or in Genesys."""
-    with _opened(read_only=True) as (settings, opened):
+    with _opened(read_only=True, allow_deletes=allow_deletes) as (settings, opened):
         plans = dict(preview(opened, _windows(settings, opened, since, until)))
         rows = [row for frame in plans.values() for row in records(frame)]
         counts = Counter(row["action"] for row in rows)
@@ -185,14 +196,14 @@ def simulator(
 
 
 @contextmanager
-def _opened(*, read_only: bool = False) -> Iterator[tuple[Settings, SyncContext]]:
+def _opened(*, read_only: bool = False, allow_deletes: bool = False) -> Iterator[tuple[Settings, SyncContext]]:
     with _exit_codes():
         load_dotenv(".env")
         settings = load_settings()
         connections = load_connections()
         if read_only and not database_exists(connections.state_url.get_secret_value()):
             connections = load_connections(state_url="sqlite://")
-        with open_sync(settings, connections) as opened:
+        with open_sync(settings, connections, allow_deletes=allow_deletes) as opened:
             yield settings, opened
 
 

@@ -113,6 +113,12 @@ class Delivery(BaseModel):
         le=100_000,
         description="The pace of all processes together. Genesys allows a client 300; the rest is for others.",
     )
+    max_deletes: int = Field(
+        default=1000, ge=0, description="A window that would remove more contacts removes none: it holds them."
+    )
+    max_delete_share: float = Field(
+        default=0.1, ge=0, le=1, description="The same, as a share of the linked contacts, from 20 deletes on."
+    )
 
 
 class Settings(BaseSettings):

@@ -115,6 +115,20 @@ def test_strict_tells_held_records_by_the_exit_code(project: Project) -> None:
     assert json.loads(strict.stdout)["held"] == 1
 
 
+def test_a_mass_delete_waits_for_the_flag(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTACT_SYNC_DELIVERY__MAX_DELETES", "0")
+    call("run", *ALL)
+    contacts = project.stats()["held"]["contacts"]
+    project.crm("UPDATE contacts SET is_deleted = 1")
+    planned = data("plan", *ALL)["actions"]["hold"]
+    assert planned >= contacts
+    assert data("run", *ALL)["held"] == planned
+    assert project.stats()["held"]["contacts"] == contacts
+    assert data("plan", *ALL, "--allow-deletes")["actions"]["delete"] >= contacts
+    assert data("run", *ALL, "--allow-deletes")["held"] == 0
+    assert project.stats()["held"]["contacts"] == 0
+
+
 def test_without_dates_a_run_goes_from_the_watermark_to_the_newest_closed_window(tmp_path: Path) -> None:
     newest = FREQUENCY.floor(datetime.now(UTC) - timedelta(minutes=2))
     with opened_project(tmp_path, start=newest - 4 * FREQUENCY.length) as project:

@@ -22,6 +22,9 @@ KEY = "key"
 HIDDEN = "its change does not show in the contact: an account, or a value that loses to a newer record's"
 """Why a changed record needs no request; what changed still tells who it is."""
 
+DELETE_GUARD = "delete guard"
+"""The rule by which a mass delete is held."""
+
 ExternalId = tuple[str, str]
 """An external id: the source's name and the value."""
 
@@ -72,13 +75,17 @@ class _Decision:
     changes: Sequence[Mapping[str, str | None]] = field(default=(), repr=False)
 
 
-def make_plan(normalized: pd.DataFrame, directory: Directory, *, source: str) -> pd.DataFrame:
+def make_plan(
+    normalized: pd.DataFrame, directory: Directory, *, source: str, max_removals: int | None = None
+) -> pd.DataFrame:
     """Plan a window.
 
     Args:
         normalized: A frame that keeps `schemas.NORMALIZED_CONTACTS`.
         directory: What is known of its records and of every contact that they may be; changed by the plan.
         source: The CRM source's name.
+        max_removals: If the window would remove more contacts than this from Genesys, none is removed: those
+            deletes are held by the rule `DELETE_GUARD`. None: any number may go.
 
     Returns:
         A frame with the columns of `schemas.DEDUP_MATCHES`, one row for each row of `normalized`, same order.
@@ -87,7 +94,10 @@ def make_plan(normalized: pd.DataFrame, directory: Directory, *, source: str) ->
     planner = _Planner(directory, source)
     # Upserts go first: a re-indexed record's new id must find the contact before its old id leaves it.
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["kind"] != "upsert", rows[i]["modified_at"], i))
-    decisions = {i: planner.decide(rows[i]) for i in order}
+    removals = [i for i in order if rows[i]["kind"] != "upsert"]
+    decisions = {i: planner.decide(rows[i]) for i in order[: len(order) - len(removals)]}
+    planner.guard([rows[i] for i in removals], max_removals)
+    decisions |= {i: planner.decide(rows[i]) for i in removals}
     planner.attach_requests([decisions[i] for i in order])
     return frame_of(DEDUP_MATCHES, (_plan_row(decisions[i]) for i in range(len(rows))))
 
@@ -122,6 +132,21 @@ class _Planner:
         self._directory = directory
         self._source = source
         self._before: dict[str, list[Link]] = {}
+        self._guarded: set[str] = set()
+        self._why_guarded = ""
+
+    def guard(self, removals: Sequence[Mapping[str, Any]], limit: int | None) -> None:
+        """Hold the deletes of contacts that nobody else keeps alive, if there are more of them than `limit`."""
+        live = [row for row in removals if row["state"] == "ready" and not self._is_stale(row)]
+        leaving = {(self._source, row["crm_id"]) for row in live}
+        contacts = {link.contact for record in leaving if (link := self._directory.link(record)) and link.contact}
+        gone = {one for one in contacts if all(link.record in leaving for link in self._directory.members(one))}
+        if limit is not None and len(gone) > limit:
+            self._guarded = gone
+            self._why_guarded = (
+                f"{len(gone)} contacts would be removed, over the limit of {limit} (delivery.max_deletes, "
+                "delivery.max_delete_share): look at them, then run the window again with --allow-deletes"
+            )
 
     def decide(self, row: Mapping[str, Any]) -> _Decision:
         """Decide what to do with one row, and let the directory know."""
@@ -129,11 +154,14 @@ class _Planner:
             return _Decision(row, "unchanged", reason=row["reason"])
         if row["state"] == "held":
             return _Decision(row, "hold", reason=row["reason"])
-        record = (self._source, row["crm_id"])
-        old = self._directory.link(record)
-        if old and old.age > (row["modified_at"], row["read_at"]):
+        old = self._directory.link((self._source, row["crm_id"]))
+        if old and self._is_stale(row):
             return _Decision(row, "unchanged", contact=old.contact, reason="stale: a newer version was delivered")
         return self._decide_upsert(row, old) if row["kind"] == "upsert" else self._decide_removal(row, old)
+
+    def _is_stale(self, row: Mapping[str, Any]) -> bool:
+        old = self._directory.link((self._source, row["crm_id"]))
+        return old is not None and old.age > (row["modified_at"], row["read_at"])
 
     def _decide_upsert(self, row: Mapping[str, Any], old: Link | None) -> _Decision:
         fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
@@ -155,6 +183,8 @@ class _Planner:
 
     def _decide_removal(self, row: Mapping[str, Any], old: Link | None) -> _Decision:
         contact = old.contact if old else None
+        if contact in self._guarded:
+            return _Decision(row, "hold", contact=contact, rule=DELETE_GUARD, reason=self._why_guarded)
         tombstone = self._link(row, None, old.business_key if old else None)
         reason = f"merged into {row['merged_into']} in the CRM" if row["kind"] == "merge" else None
         if contact is None:

@@ -54,17 +54,17 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
             frames = {window: normalize(opened, window) for window in windows_of_run(context, frequency)}
             return _result(context, "normalized_contacts", frames, settings)
 
-    @asset(deps=[normalized_contacts], kinds={"pandas", "parquet"})
+    @asset(deps=[normalized_contacts], kinds={"pandas", "parquet"}, check_names=[checks.NO_MASS_DELETE])
     def dedup_matches(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """The plan: who is who, what to do and why. Stopping here is the dry run."""
-        with sync.open(settings) as opened:
+        with sync.open(settings, context.run.tags) as opened:
             frames = match(opened, windows_of_run(context, frequency))
-            return _result(context, "dedup_matches", frames, settings)
+            return _result(context, "dedup_matches", frames, settings, checks.no_mass_delete(frames))
 
     @asset(deps=[dedup_matches], kinds={"genesys", "parquet"}, pool=GENESYS_POOL)
     def genesys_upserts(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """The plan carried out, the outcome of every row kept, and the window committed in the ledger."""
-        with sync.open(settings) as opened:
+        with sync.open(settings, context.run.tags) as opened:
             windows = windows_of_run(context, frequency)
             delivered = deliver(opened, windows, context.run.run_id, _log_progress(context))
             frames = {one.window: one.frame for one in delivered}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import dagster as dg
 import pandas as pd
 
+from contact_sync.contacts.planning import DELETE_GUARD
 from contact_sync.contacts.schemas import ContractError
 from contact_sync.contacts.window import Window
 from contact_sync.steps.context import SyncContext, check_frame
@@ -17,6 +18,7 @@ from contact_sync.steps.report import Health
 CONTRACT = "contract"
 FIELDS_LISTED = "fields_listed"
 RECORDS_DATED = "records_dated"
+NO_MASS_DELETE = "no_mass_delete"
 NOTHING_DEAD = "nothing_dead"
 KEEPS_UP = "keeps_up"
 
@@ -24,6 +26,7 @@ _ABOUT = {
     CONTRACT: "Columns, types, keys and the share of rows held are as agreed; a broken contract stops the run.",
     FIELDS_LISTED: "Every CRM field that carries values is in the registry.",
     RECORDS_DATED: "Every CRM record has an id and a time of change, without which no window can hold it.",
+    NO_MASS_DELETE: "No window would remove more contacts than delivery.max_deletes and max_delete_share allow.",
     NOTHING_DEAD: "No change was refused for good.",
     KEEPS_UP: "Every window that has closed is committed.",
 }
@@ -59,6 +62,12 @@ def records_dated(opened: SyncContext) -> dg.AssetCheckResult:
     """Warn of CRM records that no window can hold."""
     undated = opened.source.undated()
     return _warning(RECORDS_DATED, metadata={"undated": undated}, passed=not undated)
+
+
+def no_mass_delete(plans: Mapping[Window, pd.DataFrame]) -> dg.AssetCheckResult:
+    """Warn of deletes that are held: they wait for a run whose config allows them."""
+    held = sum(int((plan["rule"] == DELETE_GUARD).sum()) for plan in plans.values())
+    return _warning(NO_MASS_DELETE, metadata={"deletes_held": held}, passed=not held)
 
 
 def nothing_dead(health: Health) -> dg.AssetCheckResult:

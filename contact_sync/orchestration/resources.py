@@ -5,8 +5,9 @@ line.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 
@@ -30,6 +31,9 @@ _OPERATOR_ERRORS = (
 )
 _WORTH_RETRYING = (CrmUnavailableError, GenesysRetryableError)
 
+ALLOW_DELETES = "contact_sync/allow_deletes"
+"""The run tag that lets a run, or the runs of a backfill, remove more contacts than the settings allow."""
+
 _VARIABLES = {
     name: str(field.validation_alias) for name, field in Connections.model_fields.items() if field.validation_alias
 }
@@ -46,23 +50,30 @@ class SyncResource(dg.ConfigurableResource[SyncContext]):
     genesys_base_url: str
 
     @contextmanager
-    def open(self, settings: Settings) -> Iterator[SyncContext]:
+    def open(self, settings: Settings, run_tags: Mapping[str, str] | None = None) -> Iterator[SyncContext]:
         """Open the sync for one asset.
+
+        Args:
+            settings: The settings.
+            run_tags: The tags of the run; `ALLOW_DELETES` among them, set to true, lifts the delete guard.
 
         Raises:
             dagster.Failure: With one line for each thing that is wrong; retried only where that can help.
         """
         with failures_in_one_line():
             connections = load_connections(**{name: getattr(self, name) for name in _VARIABLES})
-            with open_sync(settings, connections) as opened:
+            with open_sync(
+                settings, connections, allow_deletes=(run_tags or {}).get(ALLOW_DELETES) == "true"
+            ) as opened:
                 yield opened
 
 
 def sync_resource() -> SyncResource:
     """Return the resource, an `EnvVar` for each variable that is set; opening it names the missing ones."""
-    return SyncResource(
-        **{name: dg.EnvVar(variable) if os.environ.get(variable) else "" for name, variable in _VARIABLES.items()}
-    )
+    environment: dict[str, Any] = {
+        name: dg.EnvVar(variable) if os.environ.get(variable) else "" for name, variable in _VARIABLES.items()
+    }
+    return SyncResource(**environment)
 
 
 @contextmanager

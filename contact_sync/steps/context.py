@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
+from contact_sync.contacts.planning import DELETE_GUARD
 from contact_sync.contacts.schemas import SCHEMAS, ContractError, check
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import CrmSource
@@ -45,6 +46,7 @@ class SyncContext:
     genesys: GenesysClient
     pace: SharedPace
     clock: Callable[[], datetime] = field(default=utc_now)
+    allow_deletes: bool = False
 
     def checked(self, asset: str, window: Window) -> pd.DataFrame:
         """Return the frame of an asset and window, refused if it breaks its contract.
@@ -74,11 +76,17 @@ def check_frame(asset: str, frame: pd.DataFrame, max_held_share: float) -> None:
 
 
 def held_share(asset: str, frame: pd.DataFrame) -> float:
-    """Return the share of rows that are held, 0 for assets that hold none."""
-    column, value = {"normalized_contacts": ("state", "held"), "dedup_matches": ("action", "hold")}.get(
-        asset, ("", "")
-    )
-    return float((frame[column] == value).mean()) if column and len(frame) else 0.0
+    """Return the share of rows that are held as bad or unclear, 0 for assets that hold none.
+
+    Deletes that the guard holds are neither: a mass delete stops no other row.
+    """
+    if frame.empty:
+        return 0.0
+    if asset == "normalized_contacts":
+        return float((frame["state"] == "held").mean())
+    if asset == "dedup_matches":
+        return float(((frame["action"] == "hold") & (frame["rule"] != DELETE_GUARD)).mean())
+    return 0.0
 
 
 def digest(frame: pd.DataFrame) -> str:
@@ -88,8 +96,15 @@ def digest(frame: pd.DataFrame) -> str:
 
 
 @contextmanager
-def open_sync(settings: Settings, connections: Connections) -> Iterator[SyncContext]:
+def open_sync(
+    settings: Settings, connections: Connections, *, allow_deletes: bool = False
+) -> Iterator[SyncContext]:
     """Open everything that a run needs; checked before anything runs, closed at the end.
+
+    Args:
+        settings: The settings.
+        connections: Addresses and secrets.
+        allow_deletes: Whether a window may remove more contacts than the settings allow.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -114,7 +129,7 @@ def open_sync(settings: Settings, connections: Connections) -> Iterator[SyncCont
         pace = SharedPace(engine, f"{hosts.region}/{client_id}", per_minute=settings.delivery.requests_per_minute)
         genesys = GenesysClient(hosts, TokenManager(hosts, client_id, secret), pace)
         frames = FrameStore(settings.frames, settings.crm.name)
-        yield SyncContext(settings, source, Store(engine), frames, genesys, pace)
+        yield SyncContext(settings, source, Store(engine), frames, genesys, pace, allow_deletes=allow_deletes)
     finally:
         source.close()
         engine.dispose()

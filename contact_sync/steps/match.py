@@ -12,7 +12,7 @@ from contact_sync.contacts.identity import Directory, Link, business_key
 from contact_sync.contacts.planning import make_plan
 from contact_sync.contacts.schemas import records
 from contact_sync.contacts.window import Window
-from contact_sync.steps.context import SyncContext
+from contact_sync.steps.context import FEW_ROWS, SyncContext
 
 
 def match(context: SyncContext, windows: Sequence[Window]) -> Mapping[Window, pd.DataFrame]:
@@ -41,7 +41,17 @@ def plan_windows(
     directory = Directory(shared_threshold=context.settings.identity.shared_threshold)
     for window, frame in normalized:
         context.store.fill(directory, list(_wanted(frame, source)))
-        yield window, make_plan(frame, directory, source=source)
+        limit = None if context.allow_deletes else _most_removals(context, frame)
+        yield window, make_plan(frame, directory, source=source, max_removals=limit)
+
+
+def _most_removals(context: SyncContext, normalized: pd.DataFrame) -> int:
+    """Return how many contacts a window may remove."""
+    limits = context.settings.delivery
+    if int((normalized["kind"] != "upsert").sum()) < FEW_ROWS:
+        return limits.max_deletes
+    contacts = context.store.link_counts(context.source.name)["contacts"]
+    return min(limits.max_deletes, int(limits.max_delete_share * contacts))
 
 
 def _wanted(normalized: pd.DataFrame, source: str) -> Iterator[Link]:

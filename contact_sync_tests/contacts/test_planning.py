@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from contact_sync.contacts.identity import Directory, Link
-from contact_sync.contacts.planning import KEY, ContactRequest, combine, external_ids, make_plan
+from contact_sync.contacts.planning import DELETE_GUARD, KEY, ContactRequest, combine, external_ids, make_plan
 from contact_sync.contacts.schemas import DEDUP_MATCHES, check
 from contact_sync_tests.contacts.builders import column, link, moment, normalized, person, record
 
@@ -20,9 +20,9 @@ def directory(*links: Link) -> Directory:
     return known
 
 
-def plan(known: Directory, *rows: Mapping[str, Any]) -> pd.DataFrame:
+def plan(known: Directory, *rows: Mapping[str, Any], max_removals: int | None = None) -> pd.DataFrame:
     frame = normalized(*rows)
-    made = check(DEDUP_MATCHES, make_plan(frame, known, source="crm"))
+    made = check(DEDUP_MATCHES, make_plan(frame, known, source="crm", max_removals=max_removals))
     assert column(made, "crm_id") == column(frame, "crm_id")
     return made
 
@@ -295,3 +295,50 @@ def test_no_person_shows_in_a_repr() -> None:
     (request,) = requests(plan(known, record("1", ANA | {"title": "Dr"}, at=1)))
     shown = f"{one!r} {request!r}"
     assert not [value for value in ANA.values() if value in shown]
+
+
+# --- a mass delete
+
+
+def three_leave_and_one_changes(limit: int) -> pd.DataFrame:
+    known = directory(*(link(str(number), f"G{number}", person(number)) for number in range(1, 5)))
+    leaving = [record(str(number), kind="delete", at=1) for number in range(1, 4)]
+    return plan(known, *leaving, record("4", person(4, title="Dr"), at=1), max_removals=limit)
+
+
+def test_as_many_deletes_as_allowed_go() -> None:
+    assert column(three_leave_and_one_changes(3), "action") == [*["delete"] * 3, "update"]
+
+
+def test_one_delete_too_many_holds_them_all_and_nothing_else() -> None:
+    made = three_leave_and_one_changes(2)
+    assert column(made, "action") == [*["hold"] * 3, "update"]
+    assert column(made, "rule")[:3] == [DELETE_GUARD] * 3
+    assert column(made, "accepted") == [False, False, False, True]
+    assert column(made, "reason")[0].startswith("3 contacts would be removed, over the limit of 2 ")
+
+
+def test_a_contact_that_another_record_keeps_is_no_removal() -> None:
+    known = directory(link("1", "G1", ANA), link("2", "G1", ANA))
+    assert column(plan(known, record("1", kind="delete", at=1), max_removals=0), "action") == ["delete"]
+
+
+def test_records_that_leave_a_contact_together_are_one_removal() -> None:
+    known = directory(link("1", "G1", ANA), link("2", "G1", ANA))
+    rows = [record(crm_id, kind="delete", at=1) for crm_id in ("1", "2")]
+    assert column(plan(known, *rows, max_removals=1), "action") == ["delete", "delete"]
+
+
+def test_a_reindex_of_everybody_is_no_mass_delete() -> None:
+    people = [person(number) for number in range(1, 6)]
+    known = directory(*(link(f"old{i}", f"G{i}", one, account="A") for i, one in enumerate(people)))
+    old = [record(f"old{i}", kind="delete", at=1) for i in range(len(people))]
+    new = [record(f"new{i}", one, account="A", at=1) for i, one in enumerate(people)]
+    made = plan(known, *old, *new, max_removals=0)
+    assert column(made, "action") == [*["delete"] * 5, *["update"] * 5]
+
+
+def test_a_delete_that_is_out_of_date_does_not_count() -> None:
+    known = directory(link("1", "G1", ANA, at=2), link("2", "G2", person(2)))
+    rows = [record("1", kind="delete", at=1), record("2", kind="delete", at=1)]
+    assert column(plan(known, *rows, max_removals=1), "action") == ["unchanged", "delete"]

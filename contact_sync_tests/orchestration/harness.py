@@ -11,17 +11,20 @@ import dagster as dg
 from contact_sync.contacts.window import Window
 from contact_sync.orchestration.build import build_definitions
 from contact_sync.orchestration.partitions import key_of, span_tags
+from contact_sync.orchestration.resources import ALLOW_DELETES
 from contact_sync_tests.project import FREQUENCY
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def run(instance: dg.DagsterInstance, span: Window, *assets: str, quiet: bool = True) -> dg.ExecuteInProcessResult:
+def run(
+    instance: dg.DagsterInstance, span: Window, *assets: str, quiet: bool = True, allow_deletes: bool = False
+) -> dg.ExecuteInProcessResult:
     """Run the job for a span of windows; only the named assets, if any are."""
     job = build_definitions().resolve_job_def("sync_windows")
     return job.execute_in_process(
         instance=instance,
-        tags=dict(span_tags(span, FREQUENCY)),
+        tags=dict(span_tags(span, FREQUENCY)) | ({ALLOW_DELETES: "true"} if allow_deletes else {}),
         asset_selection=[dg.AssetKey(asset) for asset in assets] or None,
         run_config=_QUIET if quiet else None,
         raise_on_error=False,

@@ -34,7 +34,7 @@ KINDS = {
 CHECKS = {
     "crm_delta": {"contract", "fields_listed", "records_dated"},
     "normalized_contacts": {"contract"},
-    "dedup_matches": {"contract"},
+    "dedup_matches": {"contract", "no_mass_delete"},
     "genesys_upserts": {"contract"},
     "sync_report": {"contract", "nothing_dead", "keeps_up"},
 }

@@ -144,3 +144,19 @@ def test_a_record_that_no_window_can_hold_is_reported(project: Project, instance
     assert not found.passed
     assert found.severity is dg.AssetCheckSeverity.WARN
     assert found.metadata["undated"].value == 1
+
+
+def test_held_deletes_warn_until_a_run_is_allowed_to_send_them(
+    project: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(instance, project.span()).success
+    project.crm("UPDATE contacts SET is_deleted = 1")
+    monkeypatch.setenv("CONTACT_SYNC_DELIVERY__MAX_DELETES", "0")
+    held = checks(run(instance, project.span()))["dedup_matches", "no_mass_delete"]
+    assert not held.passed
+    linked = project.state("SELECT count(contact) FROM contact_link")[0][0]
+    assert held.metadata["deletes_held"].value >= linked  # a row in the overlap is held in two windows
+    assert project.state("SELECT count(contact) FROM contact_link")[0][0] == linked
+    allowed = run(instance, project.span(), allow_deletes=True)
+    assert checks(allowed)["dedup_matches", "no_mass_delete"].passed
+    assert project.stats()["held"]["contacts"] == 0
