@@ -97,7 +97,7 @@ class DemoResult:
             held_table(self.held_because),
             Text(f"\nThe twin of Genesys Cloud now holds {self.contacts:,} contacts.\n"),
             Text("Open next:", style="bold"),
-            Text("  make ui                  the same runs in the Dagster UI: lineage, plots, checks"),
+            Text("  make ui                  the same runs in the Dagster UI"),
             Text(f"  {self.home}/frames/sample/   one Parquet file for each asset and window"),
             Text(f"  (set -a; . {environment}; {_command()} status)", no_wrap=True),
         )
