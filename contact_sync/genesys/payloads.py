@@ -10,17 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from contact_sync.contacts.fields import ADDRESS, EMAILS, MAX_EXTERNAL_IDS, NAMES, PHONES
 from contact_sync.genesys.answers import JsonObject, as_object, as_text
 
-MAX_EXTERNAL_IDS = 10  # on a contact, as Genesys documents
-
-PHONES = ("workPhone", "cellPhone", "homePhone", "otherPhone")
-_TEXTS = (
-    *("firstName", "middleName", "lastName", "salutation", "title"),
-    *("workEmail", "personalEmail", "otherEmail", "externalSystemUrl"),
-)
-_ADDRESS = ("address1", "address2", "city", "state", "postalCode", "countryCode")
-FIELDS = frozenset({*PHONES, *_TEXTS, *(f"address.{part}" for part in _ADDRESS)})
+_TEXTS = (*NAMES, *EMAILS, "externalSystemUrl")
+_ADDRESS = tuple(name.removeprefix("address.") for name in ADDRESS)
+FIELDS = frozenset({*PHONES, *_TEXTS, *ADDRESS})
 
 _EXTENDED = re.compile(r"(?P<number>\+\d+);ext=(?P<extension>\d{1,15})")
 

@@ -65,7 +65,7 @@ def records_dated(opened: SyncContext) -> dg.AssetCheckResult:
 
 
 def no_mass_delete(plans: Mapping[Window, pd.DataFrame]) -> dg.AssetCheckResult:
-    """Warn of deletes that are held: they wait for a run whose config allows them."""
+    """Warn of deletes that are held: they wait for a run whose tag allows them."""
     held = sum(int((plan["rule"] == DELETE_GUARD).sum()) for plan in plans.values())
     return _warning(NO_MASS_DELETE, metadata={"deletes_held": held}, passed=not held)
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contact_sync.genesys.payloads import FIELDS, PHONES, ExternalId, Upsert, canonical, enrich_item, external_ids
+from contact_sync.contacts.fields import PHONES
+from contact_sync.genesys.payloads import FIELDS, ExternalId, Upsert, canonical, enrich_item, external_ids
 
 RECORD = ExternalId("source-1", "003A")
 KEY = ExternalId("source-2", "acme|+4930123456|9f2c")
