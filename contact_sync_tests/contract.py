@@ -89,6 +89,12 @@ def check_exchange(response: requests.Response, *_args: object, **_options: obje
     validate_response(method, path, response.status_code, response.json() if response.content else None)
 
 
+def permissions(method: str, path: str) -> tuple[str, set[str]]:
+    """Return whether ANY or ALL of the permissions are needed, and which; empty where none is."""
+    needed = _operation(method, path).get("x-inin-requires-permissions") or {}
+    return needed.get("type", ""), set(needed.get("permissions", ()))
+
+
 @cache
 def _document() -> Json:
     document = cast("Json", json.loads(DOCUMENT.read_text(encoding="utf-8")))

@@ -8,13 +8,12 @@ import base64
 import binascii
 import math
 import secrets
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contact_sync.simulator.errors import ApiError, Json
 from contact_sync.simulator.settings import TwinSettings
-
-WINDOW_SECONDS = 60
 
 
 class TokenRefusedError(Exception):
@@ -32,9 +31,10 @@ class TokenRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A live token; `expires_at` is in epoch seconds."""
+    """A live token; `name` tells it from others without giving it away, `expires_at` is in epoch seconds."""
 
-    value: str
+    value: str = field(repr=False)
+    name: str
     client_id: str
     expires_at: float
 
@@ -45,6 +45,7 @@ class Tokens:
     def __init__(self, settings: TwinSettings) -> None:
         self._settings = settings
         self._live: dict[str, Token] = {}
+        self._issued = 0
 
     def issue(self, form: Mapping[str, str], authorization: str) -> Json:
         """Return the answer of the token endpoint.
@@ -61,7 +62,9 @@ class Tokens:
         if not secrets.compare_digest(expected.encode(), secret.encode()):
             raise TokenRefusedError("invalid_client", "authentication failed")
         life = self._settings.token_seconds
-        token = Token(secrets.token_urlsafe(48), client_id, self._settings.clock() + life)
+        self._issued += 1
+        name = f"{client_id}/{self._issued}"
+        token = Token(secrets.token_urlsafe(48), name, client_id, self._settings.clock() + life)
         self._live[token.value] = token
         return {"access_token": token.value, "token_type": "bearer", "expires_in": life}
 
@@ -131,21 +134,50 @@ class Allowance:
 
 
 class RequestBudget:
-    """Counts requests in fixed windows of 60 s, each opened by the first request after the last one closed."""
+    """Counts requests in fixed windows, each opened by the first request after the last one closed."""
 
     def __init__(self, settings: TwinSettings) -> None:
         self._settings = settings
-        self._windows: dict[str, _Window] = {}
+        self._open: dict[str, _Window] = {}
+        self._closed: defaultdict[str, list[int]] = defaultdict(list)
 
     def spend(self, token: Token) -> Allowance:
         """Count one request of `token`; a refused request is not counted."""
-        key = token.value if self._settings.rate_limit_per == "token" else token.client_id
-        now = self._settings.clock()
-        window = self._windows.get(key)
-        if window is None or now - window.opened >= WINDOW_SECONDS:
-            window = self._windows[key] = _Window(now)
-        allowed = self._settings.requests_per_minute
-        exceeded = window.used >= allowed
+        window = self._window(self._key(token))
+        exceeded = window.used >= self._settings.requests_per_minute
         window.used += not exceeded
-        reset = max(1, math.ceil(window.opened + WINDOW_SECONDS - now))
-        return Allowance(window.used, allowed, reset, exceeded)
+        self._open[self._key(token)] = window
+        return self._allowance(window, exceeded=exceeded)
+
+    def look(self, token: Token) -> Allowance:
+        """Return what `token` has left, counting nothing."""
+        return self._allowance(self._window(self._key(token)), exceeded=False)
+
+    def used(self) -> Json:
+        """Return the requests counted, by token or client: of each closed window, and of the open one."""
+        for key in list(self._open):
+            self._window(key)  # closes it if its time is up
+        keys = sorted(self._closed.keys() | self._open.keys())
+        current = {key: window.used for key, window in self._open.items()}
+        return {key: {"closed": self._closed.get(key, []), "open": current.get(key, 0)} for key in keys}
+
+    def forget_closed(self) -> None:
+        """Start the lists of closed windows anew."""
+        self._closed.clear()
+
+    def _key(self, token: Token) -> str:
+        return token.name if self._settings.rate_limit_per == "token" else token.client_id
+
+    def _window(self, key: str) -> _Window:
+        """Return the open window of `key`, or one that would open now."""
+        now = self._settings.clock()
+        window = self._open.get(key, _Window(now))
+        if now - window.opened < self._settings.window_seconds:
+            return window
+        self._closed[key].append(self._open.pop(key).used)
+        return _Window(now)
+
+    def _allowance(self, window: _Window, *, exceeded: bool) -> Allowance:
+        closes = window.opened + self._settings.window_seconds
+        reset = max(1, math.ceil(closes - self._settings.clock()))
+        return Allowance(window.used, self._settings.requests_per_minute, reset, exceeded)

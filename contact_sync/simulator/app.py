@@ -1,16 +1,15 @@
 """The twin as a web application.
 
-What belongs here: which paths there are. `/_twin/...` is the twin's own: no token, no budget, not counted.
+What belongs here: which paths there are.
 """
 
 from itertools import chain
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Mount, Route
 
-from contact_sync.simulator import operations, organization_operations
+from contact_sync.simulator import admin, operations, organization_operations
 from contact_sync.simulator.door import Door
 from contact_sync.simulator.store import TwinStore
 
@@ -26,30 +25,6 @@ def build_app(store: TwinStore) -> Starlette:
     token = Route("/oauth/token", door.token, methods=["POST"])
     gateway: list[BaseRoute] = [Mount("/login", routes=[token]), Mount("/api-gw", routes=api)]
     return Starlette(
-        routes=[token, *_admin(door), *api, *gateway],
-        exception_handlers={404: door.unknown, 405: door.unknown},
+        routes=[token, *admin.routes(door), *api, *gateway],
+        exception_handlers={404: door.unknown, 405: door.unknown, ClientDisconnect: door.gone},
     )
-
-
-def _admin(door: Door) -> list[BaseRoute]:
-    async def stats(_request: Request) -> Response:
-        counted = door.stats
-        held = {"contacts": len(door.store.contacts), "organizations": len(door.store.organizations)}
-        return JSONResponse(
-            {
-                "requests": counted.requests,
-                "writes": counted.writes,
-                "by_operation": dict(counted.by_operation),
-                "by_status": dict(counted.by_status),
-                "held": held,
-            }
-        )
-
-    async def reset(_request: Request) -> Response:
-        door.stats.reset()
-        return JSONResponse({})
-
-    return [
-        Route("/_twin/stats", stats, methods=["GET"]),
-        Route("/_twin/reset-stats", reset, methods=["POST"]),
-    ]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from contact_sync.simulator.errors import ApiError, Fault, Json, bad_request, invalid
 from contact_sync.simulator.settings import TwinSettings
+from contact_sync.simulator.store import TwinStore
 
 MAX_ENRICH_ITEMS = 10
 
@@ -21,7 +22,7 @@ class Done(NamedTuple):
     entity: Json | None
 
 
-def run(body: Json, limit: int, settings: TwinSettings, act: Callable[[Json], Done]) -> Json:
+def run(body: Json, limit: int, store: TwinStore, act: Callable[[Json], Done]) -> Json:
     """Carry out `act` for every item and return the bulk response; a refused item does not stop the others.
 
     Raises:
@@ -30,21 +31,24 @@ def run(body: Json, limit: int, settings: TwinSettings, act: Callable[[Json], Do
     items = body.get("entities")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise invalid([Fault("entities", "must be an array of objects")])
+    limit = store.injector.limit("max_bulk_items", limit, len(items))
     if len(items) > limit:
         raise bad_request(f"Invalid query parameter or entity list too big: at most {limit}")
-    results = _ordered([_result(item, settings, act) for item in items], settings)
+    results = _ordered([_result(item, store, act) for item in items], store.settings)
     failed = [index for index, result in enumerate(results) if not result["success"]]
     return {"results": results, "errorCount": len(failed), "errorIndexes": failed}
 
 
-def _result(item: Json, settings: TwinSettings, act: Callable[[Json], Done]) -> Json:
+def _result(item: Json, store: TwinStore, act: Callable[[Json], Done]) -> Json:
     try:
+        store.injector.before_item(item)
         done = act(item)
+        store.injector.after_item()
     except ApiError as error:
         named = {"id": item["id"]} if isinstance(item.get("id"), str) else {}
         return named | {"success": False, "status": error.status, "error": error.bulk_body(item)}
     result: Json = {} if done.id is None else {"id": done.id}
-    status = settings.bulk_created_status if done.status == 201 else done.status
+    status = store.settings.bulk_created_status if done.status == 201 else done.status
     result |= {"success": True, "status": status}
     return result if done.entity is None else result | {"entity": done.entity}
 

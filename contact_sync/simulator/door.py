@@ -5,17 +5,19 @@ What belongs here: HTTP that all operations share. What an operation does is in 
 
 import json
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from contact_sync.simulator import breakage, permissions
 from contact_sync.simulator.access import RequestBudget, Token, TokenRefusedError, Tokens
-from contact_sync.simulator.errors import ApiError, Json, bad_request
+from contact_sync.simulator.errors import ApiError, GatewayError, Json, bad_request
+from contact_sync.simulator.permissions import Permissions
+from contact_sync.simulator.stats import Stats
 from contact_sync.simulator.store import TwinStore
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
@@ -65,30 +67,17 @@ class Operation(NamedTuple):
     method: str
     path: str
     handler: Handler
+    permissions: Permissions
     writes: bool
 
 
 @dataclass(slots=True)
-class Stats:
-    """What was asked of the API and how it was answered, since the start or the last reset."""
+class _Visit:
+    """What is known of a request so far, for its answer and the statistics."""
 
-    requests: int = 0
-    writes: int = 0
-    by_operation: Counter[str] = field(default_factory=Counter)
-    by_status: Counter[str] = field(default_factory=Counter)
-
-    def count(self, operation: Operation, request: Request, status: int) -> None:
-        """Count one answered request; a refused one and a dry run write nothing."""
-        self.requests += 1
-        self.writes += operation.writes and status < 400 and not _is_dry_run(request.query_params)
-        self.by_operation[f"{operation.method} {operation.path}"] += 1
-        self.by_status[str(status)] += 1
-
-    def reset(self) -> None:
-        """Start again from nothing."""
-        self.requests = self.writes = 0
-        self.by_operation.clear()
-        self.by_status.clear()
+    headers: dict[str, str]
+    client_id: str = ""
+    done: bool = False
 
 
 class Door:
@@ -96,6 +85,7 @@ class Door:
 
     def __init__(self, store: TwinStore) -> None:
         self.store = store
+        self.injector = store.injector
         self.tokens = Tokens(store.settings)
         self.budget = RequestBudget(store.settings)
         self.stats = Stats()
@@ -105,9 +95,9 @@ class Door:
 
         async def serve(request: Request) -> Response:
             body = await request.body()
-            response = self._answer(operation, request, body)
-            self.stats.count(operation, request, response.status_code)
-            return response
+            if self.injector.hits("refused"):
+                return breakage.Cut()
+            return await breakage.sent(self._answer(operation, request, body), self.injector)
 
         return serve
 
@@ -115,31 +105,68 @@ class Door:
         """Serve `POST /oauth/token`."""
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
         try:
+            self.injector.fail("token_error")
+            self.injector.throttle_token()
             return JSONResponse(self.tokens.issue(form, request.headers.get("authorization", "")))
         except TokenRefusedError as refusal:
             return JSONResponse(refusal.body(), 400)
+        except ApiError as error:
+            return _error_response(error, _common_headers())
+
+    def reset_stats(self) -> None:
+        """Start all counts anew; what is spent of an open budget window stays spent."""
+        self.stats = Stats()
+        self.budget.forget_closed()
+        self.injector.injected.clear()
 
     async def unknown(self, request: Request, _error: Exception) -> Response:
         """Answer a path or method that the contract does not have."""
         message = f"HTTP {request.method} {request.url.path} is not an operation of the API."
         return _error_response(ApiError(404, "not.found", message), _common_headers())
 
+    async def gone(self, _request: Request, _error: Exception) -> Response:
+        """Let a request go whose client went away while sending it; nobody reads the answer."""
+        return Response()
+
     def _answer(self, operation: Operation, request: Request, body: bytes) -> Response:
-        headers = _common_headers()
+        visit = _Visit(_common_headers())
         try:
-            token = self.tokens.check(request.headers.get("authorization", ""))
-            allowance = self.budget.spend(token)
-            headers |= allowance.headers()
-            allowance.require()
+            token = self._let_in(operation, request, visit)
+            self.injector.fail("server_error")
             status, reply = operation.handler(self._call(request, token, body))
+            visit.done = True
+            self.injector.fail("server_error_done")
         except ApiError as error:
-            return _error_response(error, headers)
-        if reply is None:
-            return Response(status_code=status, headers=headers)
-        return JSONResponse(reply, status, headers)
+            response = _error_response(error, visit.headers)
+        else:
+            response = _reply_response(status, reply, visit.headers)
+        wrote = visit.done and operation.writes and not _is_dry_run(request.query_params)
+        name = f"{operation.method} {operation.path}"
+        self.stats.count(name, visit.client_id, response.status_code, wrote=wrote)
+        return response
+
+    def _let_in(self, operation: Operation, request: Request, visit: _Visit) -> Token:
+        """Check token, budget and permissions, in this order.
+
+        Raises:
+            ApiError: 401, 429 or 403.
+        """
+        authorization = request.headers.get("authorization", "")
+        token = self.tokens.check(authorization)
+        visit.client_id = token.client_id
+        if self.injector.hits("token_revoked"):
+            self.tokens.revoke(token)
+            self.tokens.check(authorization)
+        visit.headers |= self.budget.look(token).headers()
+        self.injector.throttle()
+        allowance = self.budget.spend(token)
+        visit.headers |= allowance.headers()
+        allowance.require()
+        permissions.require(self.store.settings, token.client_id, operation.permissions)
+        return token
 
     def _call(self, request: Request, token: Token, body: bytes) -> Call:
-        limit = self.store.settings.max_body_bytes
+        limit = self.injector.limit("max_body_bytes", self.store.settings.max_body_bytes, len(body))
         if len(body) > limit:
             message = f"The request is over the size limit. Maximum bytes: {limit}"
             raise ApiError(413, "request.entity.too.large", message)
@@ -168,6 +195,12 @@ def _common_headers() -> dict[str, str]:
     return {"ININ-Correlation-Id": str(uuid.uuid4())}
 
 
+def _reply_response(status: int, body: Json | None, headers: dict[str, str]) -> Response:
+    return Response(status_code=status, headers=headers) if body is None else JSONResponse(body, status, headers)
+
+
 def _error_response(error: ApiError, headers: dict[str, str]) -> Response:
+    if isinstance(error, GatewayError):
+        return HTMLResponse(error.page(), error.status)
     retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return JSONResponse(error.body(headers["ININ-Correlation-Id"]), error.status, headers | retry)

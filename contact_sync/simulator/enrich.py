@@ -42,8 +42,8 @@ class Enricher:
     noun: str
     merge: Merge | None = None
 
-    def enrich(self, request: Json, *, dry_run: bool = False) -> Enriched:
-        """Carry out one request; with `dry_run` only say what would come out.
+    def enrich(self, request: Json) -> Enriched:
+        """Carry out one request.
 
         A match never gains the matching identifiers by itself: only what the provided record carries is claimed.
 
@@ -55,15 +55,15 @@ class Enricher:
         rules = FieldRules.read(_object(request, "fieldRules"), self.service.kind)
         provided = self.service.cleaned(_object(request, self.body_field) | _division(request))
         if not matches:
-            return self._create(action, provided, dry_run=dry_run)
+            return self._create(action, provided)
         if action == "Insert":
             message = "Another record was found by `matchingIdentifiers`; will not insert duplicate."
             raise conflict(f"matching.{self.noun}.found", message)
-        record_id, old = self._target(action, matches, dry_run=dry_run)
+        record_id, old = self._target(action, matches)
         if _object(request, "options").get("promote"):
             old.pop("type", None)
         combined = rules.combined(old, provided, self.service.kind)
-        return Enriched(200, *self.service.change(record_id, old, combined, dry_run=dry_run))
+        return Enriched(200, *self.service.change(record_id, old, combined))
 
     def _action(self, request: Json) -> str:
         allowed = {"Upsert", "Update", "Insert"} | ({"Merge"} if self.merge else set())
@@ -83,14 +83,14 @@ class Enricher:
         """Return the records that own one of `identifiers`, in the order of these."""
         return dict(filter(None, map(self.service.store.owner, identifiers)))
 
-    def _create(self, action: str, provided: Json, *, dry_run: bool) -> Enriched:
+    def _create(self, action: str, provided: Json) -> Enriched:
         if action == "Update":
             message = "No matching record was found by `matchingIdentifiers`; can not update."
             raise not_found(f"matching.{self.noun}.not.found", message)
-        return Enriched(201, *self.service.add(provided, dry_run=dry_run))
+        return Enriched(201, *self.service.add(provided))
 
-    def _target(self, action: str, matches: Mapping[str, Json], *, dry_run: bool) -> tuple[str, Json]:
-        if action == "Merge" and self.merge and len(matches) > 1 and not dry_run:
+    def _target(self, action: str, matches: Mapping[str, Json]) -> tuple[str, Json]:
+        if action == "Merge" and self.merge and len(matches) > 1:
             return self.merge(list(matches))
         return next(iter(matches.items()))
 

@@ -6,9 +6,18 @@ is wrong is each module's own business.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 Json = dict[str, Any]
+
+_FAILURES = {
+    429: ("too.many.requests", "Rate limit exceeded the maximum."),
+    500: ("internal.server.error", "The server encountered an unexpected condition."),
+    502: ("bad.gateway", "Bad Gateway."),  # Genesys declares none; gateways answer it
+    503: ("service.unavailable", "Service Unavailable - The server is currently unavailable."),
+    504: ("request.timeout", "The request timed out."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +69,27 @@ class ApiError(Exception):
             "code": self.code,
             "message": self.message,
             "status": self.status,
-            "retryable": self.status in {429, 500, 502, 503, 504},
+            "retryable": self.status in _FAILURES,
             "details": [{"fieldName": f.field, "value": f.value, "message": f.reason} for f in self.faults],
             "entity": entity,
         }
+
+
+class GatewayError(ApiError):
+    """A 5xx of a gateway before the API, which speaks no JSON."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status, *_FAILURES[status])
+
+    def page(self) -> str:
+        """Return the HTML page."""
+        title = f"{self.status} {HTTPStatus(self.status).phrase}"
+        return f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+
+
+def failure(status: int) -> ApiError:
+    """Return what a request that was in order may meet: a 429 or 5xx, good to be tried again."""
+    return ApiError(status, *_FAILURES[status])
 
 
 def not_found(code: str = "entity.not.found", message: str = "The entity was not found.") -> ApiError:

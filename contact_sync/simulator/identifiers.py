@@ -6,6 +6,7 @@ others wait, and the next in line inherits when the owner lets go (an inbound ca
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from contact_sync.simulator.errors import Json
@@ -89,6 +90,7 @@ class IdentifierIndex:
     def __init__(self) -> None:
         self._owner: dict[bytes, str] = {}
         self._waiting: dict[bytes, list[str]] = {}
+        self._undo: dict[bytes, list[str]] | None = None
 
     def owner(self, identifier: Identifier) -> str | None:
         """Return the id of the record that owns `identifier`."""
@@ -96,8 +98,7 @@ class IdentifierIndex:
 
     def holders(self, identifier: Identifier) -> list[str]:
         """Return the owner's id and then the ids of those that wait."""
-        owner = self.owner(identifier)
-        return [] if owner is None else [owner, *self._waiting.get(identifier.key(), ())]
+        return self._queue(identifier.key())
 
     def owned(self, record_id: str, identifiers: Iterable[Identifier]) -> list[Identifier]:
         """Return those of `identifiers` that `record_id` owns, each once."""
@@ -119,11 +120,38 @@ class IdentifierIndex:
 
     def settle(self, contested: dict[str, list[str]]) -> None:
         """Put the queues of `contested` in place of what claiming in another order led to."""
-        for key, (owner, *waiting) in contested.items():
-            self._owner[bytes.fromhex(key)] = owner
-            self._waiting[bytes.fromhex(key)] = waiting
+        for key, queue in contested.items():
+            self._put(bytes.fromhex(key), queue)
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Take back at the end all claims and releases made inside."""
+        self._undo = {}
+        try:
+            yield
+        finally:
+            undo, self._undo = self._undo, None
+            for key, queue in undo.items():
+                self._put(key, queue)
+
+    def _queue(self, key: bytes) -> list[str]:
+        """Return the owner and then who waits."""
+        return [self._owner[key], *self._waiting.get(key, ())] if key in self._owner else []
+
+    def _put(self, key: bytes, queue: list[str]) -> None:
+        self._owner.pop(key, None)
+        self._waiting.pop(key, None)
+        if queue:
+            self._owner[key] = queue[0]
+        if queue[1:]:
+            self._waiting[key] = queue[1:]
+
+    def _note(self, key: bytes) -> None:
+        if self._undo is not None:
+            self._undo.setdefault(key, self._queue(key))
 
     def _claim(self, key: bytes, record_id: str) -> None:
+        self._note(key)
         owner = self._owner.setdefault(key, record_id)
         if owner != record_id:
             waiting = self._waiting.setdefault(key, [])
@@ -131,6 +159,7 @@ class IdentifierIndex:
                 waiting.append(record_id)
 
     def _release(self, key: bytes, record_id: str) -> None:
+        self._note(key)
         waiting = self._waiting.get(key, [])
         if self._owner.get(key) != record_id:
             if record_id in waiting:

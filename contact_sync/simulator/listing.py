@@ -3,7 +3,7 @@
 What belongs here: paging and matching over all records of a kind. Only curated contacts are found at all.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from contact_sync.simulator import phones
 from contact_sync.simulator.cursors import Cursors
@@ -99,7 +99,11 @@ def reverse_lookup(service: RecordService, query: Mapping[str, str], expand: Col
     elif e164 := phones.e164(value):
         identifiers = [Identifier("Phone", e164)]
     holders = [one for identifier in identifiers for one in service.store.identifiers.holders(identifier)]
-    found = [service.fetch(one) for one in holders]
+    found = _as_indexed(
+        map(service.fetch, holders),
+        service.indexed(),
+        lambda record: any(one in identifiers for one in service.kind.identify(record)),
+    )
     division = query.get("divisionId") or ANY_DIVISION
     visible = [one for one in found if _visible(one[1]) and _within(one[1], division)]
     nested = [name.removeprefix("contacts.") for name in expand]
@@ -108,11 +112,21 @@ def reverse_lookup(service: RecordService, query: Mapping[str, str], expand: Col
 
 def _matching(service: RecordService, words: list[str]) -> tuple[list[Found], int]:
     """Return at most the first 1000 matches, and how many there are."""
-    if not words:
+    stale = service.indexed()
+    if not words and not stale:
         first = [one for one in service.store.first(SEARCH_WINDOW) if _visible(one[1])]
         return first, len(service.store)
-    hits = [one for one in service.store.containing(words) if _visible(one[1]) and _has_words(one[1], words)]
+    current = service.store.containing(words)
+    hits = _as_indexed(current, stale, lambda record: _visible(record) and _has_words(record, words))
     return hits[:SEARCH_WINDOW], len(hits)
+
+
+def _as_indexed(
+    current: Iterable[Found], stale: Mapping[str, Json | None], matches: Callable[[Json], bool]
+) -> list[Found]:
+    """Return what matches, with `stale` in place of the records that the search index does not know yet."""
+    known = [one for one in current if one[0] not in stale and matches(one[1])]
+    return known + [(one, record) for one, record in stale.items() if record is not None and matches(record)]
 
 
 def _has_words(record: Json, words: Iterable[str]) -> bool:

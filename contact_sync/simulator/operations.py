@@ -4,12 +4,15 @@ What belongs here: the table, and translating a call into work and the outcome i
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from contact_sync.simulator import bulk, coretypes, identifying, listing, merging, schemas
 from contact_sync.simulator.door import Call, Handler, Operation, Reply
 from contact_sync.simulator.enrich import Enricher
 from contact_sync.simulator.errors import ApiError, Json, bad_request, not_found
 from contact_sync.simulator.kinds import ROOT
+from contact_sync.simulator.permissions import needs, needs_old_or_new
 from contact_sync.simulator.schemas import Schemas
 from contact_sync.simulator.service import RecordService
 from contact_sync.simulator.store import TwinStore
@@ -20,42 +23,45 @@ Service = Callable[[TwinStore], RecordService]
 def operations() -> Iterator[Operation]:
     """Yield every operation; fixed paths come before those with a parameter in the same place."""
     yield from _contact_operations()
-    yield from _record_operations("contacts", "contactId", lambda s: s.contacts, lambda s: s.contact_enricher)
+    yield from _record_operations("contacts", "contact", lambda s: s.contacts, lambda s: s.contact_enricher)
     yield from _record_operations(
-        "organizations", "externalOrganizationId", lambda s: s.organizations, lambda s: s.organization_enricher
+        "organizations", "externalOrganization", lambda s: s.organizations, lambda s: s.organization_enricher
     )
 
 
 def _contact_operations() -> Iterator[Operation]:
     schema = f"{ROOT}/contacts/schemas/{{schemaId}}"
-    yield Operation("DELETE", schema, _refuse_schema_delete, writes=True)
-    yield Operation("POST", f"{ROOT}/contacts/merge", _merge, writes=True)
-    yield Operation("GET", f"{ROOT}/reversewhitepageslookup", _reverse_lookup, writes=False)
-    yield Operation("POST", f"{ROOT}/contacts/{{contactId}}/promotion", _promote, writes=True)
+    promotion, reverse = f"{ROOT}/contacts/{{contactId}}/promotion", f"{ROOT}/reversewhitepageslookup"
+    yield Operation("DELETE", schema, _refuse_schema_delete, needs("customFields", "edit"), writes=True)
+    yield Operation("POST", f"{ROOT}/contacts/merge", _merge, needs("identity", "merge"), writes=True)
+    yield Operation("GET", reverse, _reverse_lookup, needs("contact", "view"), writes=False)
+    yield Operation("POST", promotion, _promote, needs("identity", "promote"), writes=True)
 
 
 def _record_operations(
-    plural: str, id_name: str, service: Service, enricher: Callable[[TwinStore], Enricher]
+    plural: str, noun: str, service: Service, enricher: Callable[[TwinStore], Enricher]
 ) -> Iterator[Operation]:
+    id_name = f"{noun}Id"
     records = _Records(service, enricher, id_name)
+    new, old = partial(needs, noun), partial(needs_old_or_new, noun)
     one, every, many = f"{ROOT}/{plural}/{{{id_name}}}", f"{ROOT}/{plural}", f"{ROOT}/bulk/{plural}"
     yield from _schema_operations(f"{every}/schemas", service)
-    yield Operation("POST", f"{every}/enrich", records.enrich, writes=True)
-    yield Operation("POST", every, records.create, writes=True)
-    yield Operation("GET", every, records.search, writes=False)
-    yield Operation("GET", one, records.fetch, writes=False)
-    yield Operation("PUT", one, records.replace, writes=True)
-    yield Operation("PATCH", one, records.patch, writes=True)
-    yield Operation("DELETE", one, records.delete, writes=True)
-    yield Operation("GET", f"{one}/identifiers", records.identifiers, writes=False)
-    yield Operation("PATCH", f"{one}/identifiers", records.change_owner, writes=True)
-    yield Operation("GET", f"{ROOT}/scan/{plural}", records.scan, writes=False)
-    yield Operation("POST", f"{ROOT}/identifierlookup/{plural}", records.lookup, writes=False)
-    yield Operation("POST", many, records.bulk_fetch, writes=False)
-    yield Operation("POST", f"{many}/add", records.bulk_add, writes=True)
-    yield Operation("POST", f"{many}/update", records.bulk_update, writes=True)
-    yield Operation("POST", f"{many}/remove", records.bulk_remove, writes=True)
-    yield Operation("POST", f"{many}/enrich", records.bulk_enrich, writes=True)
+    yield Operation("POST", f"{every}/enrich", records.enrich, new("enrich"), writes=True)
+    yield Operation("POST", every, records.create, old("add"), writes=True)
+    yield Operation("GET", every, records.search, old("view"), writes=False)
+    yield Operation("GET", one, records.fetch, old("view"), writes=False)
+    yield Operation("PUT", one, records.replace, old("edit"), writes=True)
+    yield Operation("PATCH", one, records.patch, new("edit"), writes=True)
+    yield Operation("DELETE", one, records.delete, old("delete"), writes=True)
+    yield Operation("GET", f"{one}/identifiers", records.identifiers, new("view"), writes=False)
+    yield Operation("PATCH", f"{one}/identifiers", records.change_owner, new("edit"), writes=True)
+    yield Operation("GET", f"{ROOT}/scan/{plural}", records.scan, old("view"), writes=False)
+    yield Operation("POST", f"{ROOT}/identifierlookup/{plural}", records.lookup, new("view"), writes=False)
+    yield Operation("POST", many, records.bulk_fetch, new("view"), writes=False)
+    yield Operation("POST", f"{many}/add", records.bulk_add, new("add"), writes=True)
+    yield Operation("POST", f"{many}/update", records.bulk_update, new("edit"), writes=True)
+    yield Operation("POST", f"{many}/remove", records.bulk_remove, new("delete"), writes=True)
+    yield Operation("POST", f"{many}/enrich", records.bulk_enrich, new("enrich"), writes=True)
 
 
 class _Records:
@@ -102,18 +108,20 @@ class _Records:
         return Reply(200, identifying.change_owner(self._service(call.store), self._id(call), call.body))
 
     def enrich(self, call: Call) -> Reply:
-        enriched = self._enricher(call.store).enrich(call.body, dry_run=call.dry_run)
-        shown = self._service(call.store).present(enriched.record_id, enriched.record)
-        return Reply(enriched.status, shown)
+        with self._rehearsal(call):
+            enriched = self._enricher(call.store).enrich(call.body)
+            shown = self._service(call.store).present(enriched.record_id, enriched.record)
+            return Reply(enriched.status, shown)
 
     def bulk_enrich(self, call: Call) -> Reply:
         service, enricher = self._service(call.store), self._enricher(call.store)
 
         def act(item: Json) -> bulk.Done:
-            enriched = enricher.enrich(item, dry_run=call.dry_run)
+            enriched = enricher.enrich(item)
             return bulk.Done(item.get("id"), enriched.status, service.present(enriched.record_id, enriched.record))
 
-        return Reply(200, bulk.run(call.body, bulk.MAX_ENRICH_ITEMS, call.store.settings, act))
+        with self._rehearsal(call):
+            return Reply(200, bulk.run(call.body, bulk.MAX_ENRICH_ITEMS, call.store, act))
 
     def bulk_fetch(self, call: Call) -> Reply:
         service = self._service(call.store)
@@ -134,7 +142,7 @@ class _Records:
             service.delete(_item_id(item))
             return bulk.Done(item["id"], 200, None)
 
-        return Reply(200, bulk.run(call.body, call.store.settings.bulk_max_items, call.store.settings, act))
+        return Reply(200, bulk.run(call.body, call.store.settings.bulk_max_items, call.store, act))
 
     def _bulk(self, call: Call, work: Callable[[Json], tuple[str, Json]], status: int = 200) -> Reply:
         service = self._service(call.store)
@@ -143,7 +151,10 @@ class _Records:
             record_id, record = work(item)
             return bulk.Done(record_id, status, service.present(record_id, record))
 
-        return Reply(200, bulk.run(call.body, call.store.settings.bulk_max_items, call.store.settings, act))
+        return Reply(200, bulk.run(call.body, call.store.settings.bulk_max_items, call.store, act))
+
+    def _rehearsal(self, call: Call) -> AbstractContextManager[None]:
+        return self._service(call.store).store.rehearsal() if call.dry_run else nullcontext()
 
     def _shown(self, call: Call, record_id: str, record: Json) -> Reply:
         return Reply(200, self._service(call.store).present(record_id, record, call.expand))
@@ -192,7 +203,7 @@ def _schema_operations(path: str, service: Service) -> Iterator[Operation]:
         return service(call.store).schemas
 
     def read(route: str, answer: Callable[[Call], Json]) -> Operation:
-        return Operation("GET", f"{path}{route}", _ok(answer), writes=False)
+        return Operation("GET", f"{path}{route}", _ok(answer), needs("customFields", "view"), writes=False)
 
     yield read("/limits", lambda _call: schemas.limits(f"{path}/limits"))
     yield read("/coretypes", lambda _call: coretypes.listing(f"{path}/coretypes"))
@@ -203,9 +214,10 @@ def _schema_operations(path: str, service: Service) -> Iterator[Operation]:
     yield read(
         "/{schemaId}/versions/{versionId}", lambda call: of(call).get(call.path["schemaId"], _version(call))
     )
-    yield Operation("POST", path, _ok(lambda call: of(call).create(call.body)), writes=True)
+    create = _ok(lambda call: of(call).create(call.body))
     update = _ok(lambda call: of(call).update(call.path["schemaId"], call.body))
-    yield Operation("PUT", f"{path}/{{schemaId}}", update, writes=True)
+    yield Operation("POST", path, create, needs("customFields", "add"), writes=True)
+    yield Operation("PUT", f"{path}/{{schemaId}}", update, needs("customFields", "edit"), writes=True)
 
 
 def _version(call: Call) -> int:

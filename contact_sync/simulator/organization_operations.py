@@ -4,11 +4,13 @@ What belongs here: the same as in `operations`, for what is not a record.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from contact_sync.simulator import listing
 from contact_sync.simulator.door import Call, Door, Operation, Reply
 from contact_sync.simulator.errors import Json
 from contact_sync.simulator.moments import iso
+from contact_sync.simulator.permissions import needs
 from contact_sync.simulator.sources import PATH as SOURCES
 
 
@@ -19,15 +21,16 @@ def operations(door: Door) -> Iterator[Operation]:
         door.tokens.revoke(call.token)
         return Reply(200, {})
 
-    yield Operation("GET", "/api/v2/organizations/me", _organization, writes=False)
-    yield Operation("GET", "/api/v2/tokens/me", _token, writes=False)
-    yield Operation("DELETE", "/api/v2/tokens/me", revoke, writes=False)
-    one = f"{SOURCES}/{{externalSourceId}}"
-    yield Operation("GET", SOURCES, _sources, writes=False)
-    yield Operation("POST", SOURCES, lambda call: Reply(200, call.store.sources.create(call.body)), writes=True)
-    yield Operation("GET", one, lambda call: Reply(200, call.store.sources.get(_source_id(call))), writes=False)
-    yield Operation("PUT", one, _update_source, writes=True)
-    yield Operation("DELETE", one, _delete_source, writes=True)
+    yield Operation("GET", "/api/v2/organizations/me", _organization, (), writes=False)
+    yield Operation("GET", "/api/v2/tokens/me", _token, (), writes=False)
+    yield Operation("DELETE", "/api/v2/tokens/me", revoke, (), writes=False)
+    one, own = f"{SOURCES}/{{externalSourceId}}", partial(needs, "externalSource")
+    view = own("view") + needs("contact", "view") + needs("externalOrganization", "view")
+    yield Operation("GET", SOURCES, _sources, view, writes=False)
+    yield Operation("POST", SOURCES, _create_source, own("add"), writes=True)
+    yield Operation("GET", one, _source, view, writes=False)
+    yield Operation("PUT", one, _update_source, own("edit"), writes=True)
+    yield Operation("DELETE", one, _delete_source, own("delete"), writes=True)
 
 
 def _organization(call: Call) -> Reply:
@@ -71,6 +74,14 @@ def _sources(call: Call) -> Reply:
     limit, cursor = listing.page_limit(call.query), call.query.get("cursor", "")
     prefix = call.query.get("name", "")
     return Reply(200, call.store.sources.page(limit, cursor, prefix=prefix, active=active))
+
+
+def _create_source(call: Call) -> Reply:
+    return Reply(200, call.store.sources.create(call.body))
+
+
+def _source(call: Call) -> Reply:
+    return Reply(200, call.store.sources.get(_source_id(call)))
 
 
 def _update_source(call: Call) -> Reply:

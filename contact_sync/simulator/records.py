@@ -6,11 +6,13 @@ and nobody can change it by accident.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import cast
 
 from contact_sync.simulator.errors import Json
+from contact_sync.simulator.history import History
 from contact_sync.simulator.identifiers import Identifier, IdentifierIndex
 
 
@@ -19,14 +21,17 @@ class RecordStore:
 
     Args:
         identify: Yields the identifiers that a record carries.
+        history: Remembers what records were, for the search index.
     """
 
-    def __init__(self, identify: Callable[[Json], Iterable[Identifier]]) -> None:
+    def __init__(self, identify: Callable[[Json], Iterable[Identifier]], history: History) -> None:
         self._identify = identify
+        self._history = history
         self._records: dict[str, bytes] = {}
         # Append-only, so that a scan's cursor is a position; a removed id stays behind and is skipped.
         self._order: list[str] = []
         self._aliases: dict[str, str] = {}
+        self._undo: dict[str, bytes | None] | None = None
         self.identifiers = IdentifierIndex()
 
     def __len__(self) -> int:
@@ -55,20 +60,41 @@ class RecordStore:
         if old is None:
             self._order.append(record_id)
         self.identifiers.move(record_id, self._identify(old or {}), self._identify(record))
+        self._note(record_id)
         self._records[record_id] = _encode(record)
 
     def remove(self, record_id: str) -> bool:
         """Forget the record and release its identifiers; False if there was none."""
         record_id = self.canonical(record_id)
-        raw = self._records.pop(record_id, None)
-        if raw is not None:
-            self.identifiers.move(record_id, self._identify(_decode(raw)), ())
-        return raw is not None
+        raw = self._records.get(record_id)
+        if raw is None:
+            return False
+        self._note(record_id)
+        del self._records[record_id]
+        self.identifiers.move(record_id, self._identify(_decode(raw)), ())
+        return True
 
     def redirect(self, record_id: str, canonical_id: str) -> None:
         """Make `record_id` an alias of `canonical_id`; its own record is gone."""
         self.remove(record_id)
         self._aliases[record_id] = canonical_id
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Take back at the end all that was done inside, as if it had never been."""
+        self._undo, length, aliases = {}, len(self._order), dict(self._aliases)
+        try:
+            with self.identifiers.rehearsal():
+                yield
+        finally:
+            undo, self._undo = self._undo, None
+            self._aliases = aliases
+            self._restore(undo, length)
+
+    def indexed(self) -> dict[str, Json | None]:
+        """Return the records of which the search index does not know the latest, as it knows them."""
+        stale = self._history.indexed()
+        return {one: None if raw is None else _decode(raw) for one, raw in stale.items()}
 
     def owner(self, identifier: Identifier) -> tuple[str, Json] | None:
         """Return the record that owns `identifier`."""
@@ -104,14 +130,36 @@ class RecordStore:
         return {"records": records, "aliases": self._aliases, "contested": self.identifiers.contested()}
 
     @classmethod
-    def restored(cls, identify: Callable[[Json], Iterable[Identifier]], dumped: Json) -> "RecordStore":
+    def restored(
+        cls, identify: Callable[[Json], Iterable[Identifier]], history: History, dumped: Json
+    ) -> "RecordStore":
         """Return the store that `dump` wrote down."""
-        store = cls(identify)
+        store = cls(identify, history)
         for record_id, record in dumped["records"]:
             store.put(record_id, record)
         store._aliases.update(dumped["aliases"])
         store.identifiers.settle(dumped["contested"])
         return store
+
+    def _note(self, record_id: str) -> None:
+        """Remember what a record was, before it changes."""
+        before = self._records.get(record_id)
+        if self._undo is None:
+            self._history.note(record_id, before)
+        else:
+            self._undo.setdefault(record_id, before)
+
+    def _restore(self, befores: Mapping[str, bytes | None], length: int) -> None:
+        """Put records back as they were, and the order when it was `length` long."""
+        kept = {one: raw for one, raw in befores.items() if raw is not None}
+        moved = (kept.keys() - self._records.keys()) | (kept.keys() & {*self._order[length:]})
+        del self._order[length:]
+        for record_id in befores.keys() - kept.keys():
+            self._records.pop(record_id, None)
+        self._records |= kept
+        if moved:  # a record that was removed in between comes last now
+            place = {one: index for index, one in enumerate(self._order)}
+            self._records = {one: self._records[one] for one in sorted(self._records, key=place.__getitem__)}
 
 
 def _encode(record: Json) -> bytes:

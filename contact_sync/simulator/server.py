@@ -14,6 +14,8 @@ from typing import Self
 import uvicorn
 
 from contact_sync.simulator.app import build_app
+from contact_sync.simulator.breakage import BreakableProtocol
+from contact_sync.simulator.faults import Faults
 from contact_sync.simulator.settings import TwinSettings
 from contact_sync.simulator.store import TwinStore
 
@@ -55,6 +57,15 @@ class TwinServer:
         if not self._server.ready.wait(READY_SECONDS):
             self.stop()
             raise RuntimeError(f"the twin did not start within {READY_SECONDS:g} s")
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong; may be set at any time."""
+        return self.store.injector.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self.store.injector.faults = faults
 
     @property
     def base_url(self) -> str:
@@ -100,4 +111,11 @@ def serve(settings: TwinSettings | None = None, port: int = 0, snapshot: Path | 
 
 
 def _config(store: TwinStore) -> uvicorn.Config:
-    return uvicorn.Config(build_app(store), log_level=logging.WARNING, access_log=False, lifespan="off", ws="none")
+    return uvicorn.Config(
+        build_app(store),
+        http=BreakableProtocol,
+        ws="none",
+        lifespan="off",
+        log_level=logging.WARNING,
+        access_log=False,
+    )

@@ -9,7 +9,9 @@ from typing import Any
 
 from contact_sync.simulator import fields, patching
 from contact_sync.simulator.errors import Fault, Json, bad_request, conflict, invalid, not_found
+from contact_sync.simulator.history import History
 from contact_sync.simulator.identifiers import Identifier
+from contact_sync.simulator.injector import Injector
 from contact_sync.simulator.kinds import RecordKind
 from contact_sync.simulator.moments import Now, new_id, now_of
 from contact_sync.simulator.records import RecordStore
@@ -29,15 +31,22 @@ class RecordService:
         settings: How the twin behaves.
         schemas: The schemas of the kind's custom fields.
         sources: The external sources that external ids refer to.
+        injector: Brings the faults.
     """
 
     def __init__(
-        self, kind: RecordKind, settings: TwinSettings, schemas: Schemas, sources: ExternalSources
+        self,
+        kind: RecordKind,
+        settings: TwinSettings,
+        schemas: Schemas,
+        sources: ExternalSources,
+        injector: Injector,
     ) -> None:
         self.kind = kind
         self.settings = settings
         self.schemas = schemas
-        self.store = RecordStore(kind.identify)
+        self._injector = injector
+        self.store = RecordStore(kind.identify, self._history())
         self.expanders: dict[str, Expander] = {"externalSources": sources.name_in, "division": _name_division}
         self._sources = sources
         self._now: Now = now_of(settings.clock)
@@ -57,14 +66,13 @@ class RecordService:
         asked = str(body.get("id") or "") if self.settings.post_keeps_caller_id else ""
         return self.add(record, asked if asked not in self.store else "")
 
-    def add(self, record: Json, record_id: str = "", *, dry_run: bool = False) -> tuple[str, Json]:
+    def add(self, record: Json, record_id: str = "") -> tuple[str, Json]:
         """Keep a new record whose fields were cleaned."""
         self.check(record)
         now = self._now()
         kept = {"division": {"id": ANY_DIVISION}} | record | {"createDate": now, "modifyDate": now}
         record_id = record_id or new_id()
-        if not dry_run:
-            self.store.put(record_id, kept)
+        self.store.put(record_id, kept)
         return record_id, kept
 
     def fetch(self, record_id: str) -> tuple[str, Json]:
@@ -88,13 +96,12 @@ class RecordService:
         written = self.cleaned(body)
         return self.change(record_id, old, old | written if self.settings.put_keeps_omitted else written)
 
-    def change(self, record_id: str, old: Json, new: Json, *, dry_run: bool = False) -> tuple[str, Json]:
+    def change(self, record_id: str, old: Json, new: Json) -> tuple[str, Json]:
         """Put `new`, whose fields were cleaned, in place of `old`; what only Genesys sets is carried over."""
         kept = {name: old[name] for name in self.kind.kept if name in old}
         record = {**new, **kept, "modifyDate": self._now()}
         self.check(record)
-        if not dry_run:
-            self.store.put(record_id, record)
+        self.store.put(record_id, record)
         return record_id, record
 
     def patch(self, record_id: str, body: Json) -> tuple[str, Json]:
@@ -163,13 +170,22 @@ class RecordService:
         """Return the identifiers that a record owns."""
         return self.store.identifiers.owned(record_id, self.kind.identify(record))
 
+    def indexed(self) -> Mapping[str, Json | None]:
+        """Return the records of which the search index does not know the latest, as it knows them."""
+        stale = self.store.indexed()
+        self._injector.injected["index_lag_seconds"] += bool(stale)
+        return stale
+
     def dump(self) -> Json:
         """Return everything as JSON."""
         return self.store.dump()
 
     def load(self, dumped: Json) -> None:
         """Replace everything by what `dump` returned."""
-        self.store = RecordStore.restored(self.kind.identify, dumped)
+        self.store = RecordStore.restored(self.kind.identify, self._history(), dumped)
+
+    def _history(self) -> History:
+        return History(self.settings.clock, lambda: self._injector.faults.index_lag_seconds)
 
     def _required(self) -> tuple[str, ...]:
         if self.settings.require_name and not self.kind.required:

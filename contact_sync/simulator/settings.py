@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from contact_sync.simulator.faults import Faults
+
 Clock = Callable[[], float]
 """Seconds since the epoch, as `time.time` gives them."""
 
@@ -26,6 +28,8 @@ class TwinSettings:
 
     clients: Mapping[str, str] = field(default_factory=_trial_clients, repr=False)
     """OAuth client id to secret."""
+    permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """OAuth client id to the permissions that its roles give; a client that is not named has all."""
     organization_id: str = "6f1c7f4e-2d3b-4c55-9a57-0d4f0c3a1e10"
     """The organisation's GUID."""
     organization_name: str = "Twin Organization"
@@ -35,11 +39,15 @@ class TwinSettings:
     token_seconds: int = 86_400
     """Life of a token; Genesys allows 300 to 172800 per client, 24 hours when the admin chose nothing."""
     requests_per_minute: int = 300
-    """API requests in one fixed window of 60 s that opens with the first request."""
+    """API requests in one fixed window that opens with the first request."""
+    window_seconds: int = 60
+    """Length of that window; a minute in Genesys, less for tests."""
     max_body_bytes: int = 512_000
     """A larger request body is refused with 413."""
     clock: Clock = field(default=time.time, repr=False)
     """Where the twin reads the time; tests put their own here."""
+    faults: Faults = field(default_factory=Faults)
+    """What goes wrong from the start."""
 
     # Unconfirmed.
     rate_limit_per: Literal["token", "client"] = "token"

@@ -13,6 +13,7 @@ from typing import Protocol
 from contact_sync.simulator.cursors import Cursors
 from contact_sync.simulator.enrich import Enricher
 from contact_sync.simulator.errors import Json
+from contact_sync.simulator.injector import Injector
 from contact_sync.simulator.kinds import CONTACT, ORGANIZATION
 from contact_sync.simulator.merging import merge
 from contact_sync.simulator.moments import now_of
@@ -31,17 +32,24 @@ class _Part(Protocol):
 
 
 class TwinStore:
-    """Contacts, organizations, external sources and schemas of one organisation."""
+    """Contacts, organizations, external sources and schemas of one organisation, and the faults that befall it.
+
+    Attributes:
+        injector: Brings the faults; set its `faults` to change them.
+    """
 
     def __init__(self, settings: TwinSettings) -> None:
         now = now_of(settings.clock)
         self.settings = settings
+        self.injector = Injector(settings)
         self.cursors = Cursors(settings.clock)
         self.sources = ExternalSources(settings, self.cursors)
         self.contact_schemas = Schemas(now, "CONTACT", f"{CONTACT.path}/schemas")
         self.organization_schemas = Schemas(now, "EXTERNAL_ORGANIZATION", f"{ORGANIZATION.path}/schemas")
-        self.contacts = RecordService(CONTACT, settings, self.contact_schemas, self.sources)
-        self.organizations = RecordService(ORGANIZATION, settings, self.organization_schemas, self.sources)
+        self.contacts = RecordService(CONTACT, settings, self.contact_schemas, self.sources, self.injector)
+        self.organizations = RecordService(
+            ORGANIZATION, settings, self.organization_schemas, self.sources, self.injector
+        )
         self.contacts.expanders["externalOrganization"] = self._expand_organization
         self.contact_enricher = Enricher(
             self.contacts, "contact", "contact", lambda ids: merge(self.contacts, ids)

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -87,6 +88,36 @@ def test_a_dry_run_tells_and_changes_nothing(api: Api) -> None:
     assert told["firstName"] == "B"
     assert api.ok("GET", f"/contacts/{contact['id']}") == contact
     assert api.stats()["writes"] == before + 1
+
+
+def test_a_dry_run_of_a_merge_shows_the_merged_contact_and_merges_nothing(api: Api) -> None:
+    source = api.source()
+    first = api.ok("POST", "/contacts/enrich", request(source, "1", {"firstName": "Ada"}))["id"]
+    second = api.ok("POST", "/contacts", {"workEmail": "a@a.example", "title": "Countess"})["id"]
+    third = api.ok("POST", "/contacts", {"workEmail": "a@a.example"})["id"]
+    body = request(source, "1", {"lastName": "Byron"}, "Merge")
+    body["matchingIdentifiers"].append({"type": "Email", "value": "a@a.example"})
+    before = json.dumps(api.server.store.contacts.dump())
+    told = api.ok("POST", "/contacts/enrich", body, dryRun="true")
+    assert told["id"] not in {first, second, third}
+    assert [told[name] for name in ("firstName", "lastName", "title")] == ["Ada", "Byron", "Countess"]
+    assert json.dumps(api.server.store.contacts.dump()) == before
+    assert [one["id"] for one in api.ok("GET", "/contacts")["entities"]] == [first, second, third]
+    assert api.refused("GET", f"/contacts/{told['id']}") == (404, "entity.not.found")
+
+
+@pytest.mark.parametrize("action", ["Update", "Insert"])
+def test_a_dry_run_is_refused_as_the_real_one_would_be(api: Api, action: str) -> None:
+    source = api.source()
+    if action == "Insert":
+        api.ok("POST", "/contacts/enrich", request(source, "1", {}))
+    before = json.dumps(api.server.store.contacts.dump())
+    answers = [
+        api.refused("POST", "/contacts/enrich", request(source, "1", {}, action), dryRun=dry)
+        for dry in ("true", "false")
+    ]
+    assert answers[0] == answers[1]
+    assert json.dumps(api.server.store.contacts.dump()) == before
 
 
 def test_promote_makes_a_match_curated(api: Api) -> None:

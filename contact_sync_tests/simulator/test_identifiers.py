@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from contact_sync.simulator.history import History
 from contact_sync.simulator.identifiers import Identifier, external_ids_of, identifiers_of
 from contact_sync.simulator.records import RecordStore
 from contact_sync_tests.simulator.api import Api, Json
 
+NO_LAG = History(lambda: 0.0, lambda: 0.0)
 PHONE = {"display": "+1 704 298 4733"}
 E164 = {"type": "Phone", "value": "+17042984733"}
 EMAIL = {"type": "Email", "value": "ada@example.com"}
@@ -156,24 +158,48 @@ def queues_after(events: Iterable[Event]) -> dict[str, list[str]]:
     return queues
 
 
-@given(EVENTS)
-def test_ownership_is_a_queue_whatever_happens(events: list[Event]) -> None:
-    store = RecordStore(external_ids_of)
+def happen(store: RecordStore, events: Iterable[Event]) -> None:
     for record_id, values in events:
         if values is None:
             store.remove(record_id)
         else:
             held = [{"externalSource": {"id": "s"}, "value": value} for value in sorted(values)]
             store.put(record_id, {"externalIds": held})
-    restored = RecordStore.restored(external_ids_of, store.dump())
+
+
+@given(EVENTS)
+def test_ownership_is_a_queue_whatever_happens(events: list[Event]) -> None:
+    store = RecordStore(external_ids_of, NO_LAG)
+    happen(store, events)
+    restored = RecordStore.restored(external_ids_of, NO_LAG, store.dump())
     for value, queue in queues_after(events).items():
         identifier = Identifier("ExternalId", value, "s")
         assert store.identifiers.holders(identifier) == queue
         assert restored.identifiers.holders(identifier) == queue
 
 
+X: frozenset[str] = frozenset({"x"})
+
+
+@given(EVENTS, EVENTS, EVENTS)
+@example([Event("a", X), Event("b", X), Event("a", None), Event("a", X)], [Event("b", None)], [])
+@example([Event("b", X), Event("c", X)], [Event("b", None), Event("b", X)], [])
+def test_a_rehearsal_leaves_no_trace(before: list[Event], rehearsed: list[Event], after: list[Event]) -> None:
+    store, other = (RecordStore(external_ids_of, NO_LAG) for _ in range(2))
+    happen(store, before)
+    happen(other, before)
+    with store.rehearsal():
+        happen(store, rehearsed)
+        store.redirect("a", "b")
+    for events in ((), after):
+        happen(store, events)
+        happen(other, events)
+        assert (list(store), store.dump()) == (list(other), other.dump())
+        assert store.canonical("a") == "a"
+
+
 def test_the_same_value_in_two_fields_is_one_identifier() -> None:
-    store = RecordStore(identifiers_of)
+    store = RecordStore(identifiers_of, NO_LAG)
     both = {"workEmail": "a@a.example", "otherEmail": "A@A.example"}
     store.put("1", both)
     store.put("1", {"otherEmail": "a@a.example"})

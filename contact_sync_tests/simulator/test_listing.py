@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from contact_sync.simulator.faults import Faults
 from contact_sync_tests.simulator.api import Api
 from contact_sync_tests.simulator.conftest import ManualClock, Start
 
@@ -134,3 +135,69 @@ def test_reverse_lookup_finds_all_that_share_a_value_oldest_first(api: Api) -> N
     assert found("ada@a.example") == found("@countess") == ada
     assert found("7042984733") == found("ada@b.example") == []
     assert api.call("GET", "/reversewhitepageslookup", lookupVal=" ").status_code == 400
+
+
+def looked_up(api: Api, value: str) -> list[str]:
+    return [one["id"] for one in api.ok("GET", "/reversewhitepageslookup", lookupVal=value)["contacts"]]
+
+
+def searched(api: Api, **query: Any) -> list[str]:  # noqa: ANN401 -- query values
+    return [one["id"] for one in api.ok("GET", "/contacts", **query)["entities"]]
+
+
+def test_the_index_lags_behind_what_is_created(start: Start, clock: ManualClock) -> None:
+    api = start(faults=Faults(index_lag_seconds=5))
+    (ada,) = add(api, "Ada", workEmail="a@a.example")
+    clock.advance(4.9)
+    assert searched(api) == searched(api, q="Ada") == looked_up(api, "a@a.example") == []
+    assert api.ok("GET", "/contacts")["total"] == 0
+    assert api.ok("GET", f"/contacts/{ada}")["firstName"] == "Ada"
+    identifier = {"type": "Email", "value": "a@a.example"}
+    assert api.ok("POST", "/identifierlookup/contacts", identifier)["id"] == ada
+    assert scanned(api, 10) == [[ada]]
+    clock.advance(0.1)
+    assert searched(api) == searched(api, q="Ada") == looked_up(api, "a@a.example") == [ada]
+    assert api.stats()["faults"] == {"index_lag_seconds": 4}
+
+
+def test_the_index_lags_behind_what_is_changed_and_shows_what_was(start: Start, clock: ManualClock) -> None:
+    api = start()
+    (ada,) = add(api, "Ada", workEmail="a@a.example")
+    api.server.faults = Faults(index_lag_seconds=5)
+    for step, name in enumerate(("Augusta", "Byron")):
+        api.ok("PUT", f"/contacts/{ada}", {"firstName": name, "workEmail": f"{step}@a.example"})
+        clock.advance(3)
+    assert (names(api, q="Augusta"), searched(api, q="Byron")) == (["Augusta"], [])
+    assert (looked_up(api, "0@a.example"), looked_up(api, "1@a.example")) == ([ada], [])
+    clock.advance(2)
+    assert (names(api, q="Byron"), searched(api, q="Augusta")) == (["Byron"], [])
+    assert (looked_up(api, "0@a.example"), looked_up(api, "1@a.example")) == ([], [ada])
+
+
+def test_the_index_lags_behind_what_is_deleted(start: Start, clock: ManualClock) -> None:
+    api = start()
+    ada, bob = add(api, "Ada", "Bob", workEmail="a@a.example")
+    api.server.faults = Faults(index_lag_seconds=5)
+    api.ok("DELETE", f"/contacts/{ada}")
+    assert sorted(searched(api)) == sorted(looked_up(api, "a@a.example")) == sorted([ada, bob])
+    assert api.refused("GET", f"/contacts/{ada}") == (404, "entity.not.found")
+    clock.advance(5)
+    assert searched(api) == looked_up(api, "a@a.example") == [bob]
+
+
+def test_enrich_matches_what_the_index_does_not_know_yet(start: Start) -> None:
+    api = start(faults=Faults(index_lag_seconds=5))
+    (ada,) = add(api, "Ada", workEmail="a@a.example")
+    identifier = {"type": "Email", "value": "a@a.example"}
+    body = {"action": "Upsert", "matchingIdentifiers": [identifier], "contact": {"lastName": "Lovelace"}}
+    assert api.ok("POST", "/contacts/enrich", body)["id"] == ada
+    assert api.call("POST", "/contacts/enrich", body, dryRun="true").status_code == 200
+    assert searched(api) == []
+
+
+def test_an_index_whose_lag_ends_knows_everything_at_once(start: Start) -> None:
+    api = start(faults=Faults(index_lag_seconds=5))
+    (ada,) = add(api, "Ada")
+    assert searched(api) == []
+    api.server.faults = Faults()
+    assert searched(api) == [ada]

@@ -59,9 +59,7 @@ def test_enrich(body: Json, identifiers: object, rules: object) -> None:
     for request in requests:
         survives(lambda request=request: store.contact_enricher.enrich(request))  # type: ignore[misc]
     survives(lambda: identifying.change_owner(store.contacts, contact_id, {"identifier": identifiers}))
-    survives(
-        lambda: bulk.run({"entities": identifiers}, 10, store.settings, lambda item: bulk.Done(None, 200, item))
-    )
+    survives(lambda: bulk.run({"entities": identifiers}, 10, store, lambda item: bulk.Done(None, 200, item)))
 
 
 @given(

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from contact_sync.simulator.faults import Faults
 from contact_sync.simulator.settings import TwinSettings
 from contact_sync.simulator.store import TwinStore
+from contact_sync_tests.simulator.conftest import ManualClock
 
 
 def filled(store: TwinStore, source: str) -> list[str]:
@@ -31,6 +33,15 @@ def test_a_snapshot_opens_as_it_was_saved(store: TwinStore, source: str, tmp_pat
     opened.contacts.delete(first)
     identifiers = opened.contacts.owned(*opened.contacts.fetch(second))
     assert [one.value for one in identifiers] == ["+17042984733"]
+
+
+def test_a_loaded_snapshot_knows_nothing_of_what_was_there_before(clock: ManualClock) -> None:
+    store = TwinStore(TwinSettings(clock=clock, faults=Faults(index_lag_seconds=5)))
+    empty = store.contacts.dump()
+    store.contacts.create({"firstName": "Ada"})
+    assert store.contacts.indexed() != {}
+    store.contacts.load(empty)
+    assert store.contacts.indexed() == {}
 
 
 def test_merged_ids_survive_a_snapshot(store: TwinStore, source: str, tmp_path: Path) -> None:
