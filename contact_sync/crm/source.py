@@ -1,4 +1,4 @@
-"""The interface that every CRM source keeps: windows of changes in, pages of changes out.
+"""The interface that every CRM source keeps: windows or ids in, pages of changes out.
 
 A source holds no state and decides nothing: what to do with a change belongs to the domain, what was already
 read belongs to the window ledger.
@@ -58,6 +58,19 @@ class CrmSource(Protocol):
 
     def changes(self, window: Window) -> Iterator[Sequence[Change]]:
         """Yield the changes with `window.start <= modified_at < window.end`, page by page.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        ...
+
+    def current(self, ids: Sequence[str]) -> Iterator[Sequence[Change]]:
+        """Yield each record with one of `ids` as `changes` would give it now, page by page, in any order.
+
+        Args:
+            ids: Ids as `changes` gives them; the same id twice is one. Unknown ones, and those of records that no
+                window can hold, yield nothing.
 
         Raises:
             CrmConfigurationError: A table, column or permission that the settings name is missing.

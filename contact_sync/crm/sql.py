@@ -1,7 +1,8 @@
 """Contacts from one table or view of a SQL database.
 
 What belongs here: windows page by page, and what a row means. The table's settings belong to `sql_table`, engines
-and their errors to `database`, stored timestamps to `timestamps`. Nothing here writes to the CRM.
+and their errors to `database`, stored timestamps to `timestamps`, stored ids to `keys`. Nothing here writes to the
+CRM.
 """
 
 import logging
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 
 from contact_sync.contacts.window import Window
 from contact_sync.crm.database import Database
+from contact_sync.crm.keys import any_of, id_of
 from contact_sync.crm.source import Change
 from contact_sync.crm.sql_table import Layout, SqlTable, find_table
 from contact_sync.crm.timestamps import Condition, instant_of, prepare
@@ -22,6 +24,9 @@ from contact_sync.crm.timestamps import Condition, instant_of, prepare
 __all__ = ["SqlSource", "SqlTable"]
 
 _log = logging.getLogger(__name__)
+
+MAX_IDS = 500
+"""Ids of one query: what one IN list holds without trouble on any database."""
 
 _YES = frozenset({"1", "t", "true", "y", "yes"})
 _NO = frozenset({"", "0", "f", "false", "n", "no"})
@@ -31,6 +36,8 @@ _POSTGRES_HORIZON = sa.text(
     " WHERE backend_xid IS NOT NULL AND datname = current_database())),"
     " pg_has_role('pg_read_all_stats', 'USAGE')"
 )
+
+_POSTGRES_CLOCK = sa.text("SELECT clock_timestamp()")
 
 
 def _utc_now() -> datetime:
@@ -104,6 +111,17 @@ class SqlSource:
         horizon: datetime = settled.astimezone(UTC) - self._settle
         return horizon
 
+    def server_time(self) -> datetime | None:
+        """Return the time of the CRM's own clock, in UTC; None for a database that is not asked for it.
+
+        Raises:
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        if self._database.dialect != "postgresql":
+            return None
+        told: datetime = self._database.read(_POSTGRES_CLOCK)[0][0]
+        return told.astimezone(UTC)
+
     def changes(self, window: Window) -> Iterator[Sequence[Change]]:
         """Yield the changes with `window.start <= modified_at < window.end`, page by page.
 
@@ -114,12 +132,10 @@ class SqlSource:
             CrmConfigurationError: A table, column or permission that the settings name is missing.
             CrmUnavailableError: The CRM cannot be reached.
         """
-        zone = self._table.zone
         after: tuple[Any, Any] | None = None
         while True:
             rows = self._database.read(self._page(window, after))
-            dated = ((instant_of(row[0], zone), row) for row in rows)
-            changes = [self._change(row, instant) for instant, row in dated if instant and instant in window]
+            changes = [self._change(row, instant) for instant, row in self._dated(rows) if instant in window]
             if changes:
                 yield changes
             if len(rows) < self._page_size:
@@ -131,6 +147,25 @@ class SqlSource:
                     "modified_at",
                 )
             after = last
+
+    def current(self, ids: Sequence[str]) -> Iterator[Sequence[Change]]:
+        """Yield each record with one of `ids` as `changes` would give it now, page by page.
+
+        A record that is gone, or without a readable modified_at, yields nothing.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        asked = list(dict.fromkeys(ids))
+        size = min(self._page_size, MAX_IDS)
+        for start in range(0, len(asked), size):
+            page = asked[start : start + size]
+            wanted = frozenset(page)
+            found = (self._change(row, instant) for instant, row in self._dated(self._rows(page)))
+            changes = [change for change in found if change.crm_id in wanted]
+            if changes:
+                yield changes
 
     def unlisted(self, window: Window) -> Mapping[str, int]:
         """Count, per column that the registry does not list, the rows of the window that carry a value.
@@ -160,6 +195,11 @@ class SqlSource:
         lost = sa.or_(layout.timestamps.unreadable(layout.modified_at), layout.id.is_(None))
         return int(self._database.read(sa.select(sa.func.count()).select_from(layout.table).where(lost))[0][0])
 
+    def _rows(self, ids: Sequence[str]) -> Sequence[Sequence[Any]]:
+        layout = self._layout
+        condition = any_of(self._database.dialect, layout.id, ids)
+        return self._database.read(sa.select(*layout.columns).select_from(layout.table).where(condition))
+
     def _page(self, window: Window, after: tuple[Any, Any] | None) -> sa.Select[Any]:
         layout = self._layout
         reached, last_id = after or (None, None)
@@ -174,13 +214,19 @@ class SqlSource:
         layout = self._layout
         return sa.and_(layout.timestamps.within(layout.modified_at, window, reached), layout.id.is_not(None))
 
+    def _dated(self, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[datetime, Sequence[Any]]]:
+        for row in rows:
+            instant = instant_of(row[0], self._table.zone)
+            if instant:
+                yield instant, row
+
     def _change(self, row: Sequence[Any], modified_at: datetime) -> Change:
         _, row_id, *values = row
         deleted = values.pop(0) if self._table.deleted else None
-        survivor = _text(values.pop(0)) if self._table.merged_into else ""
+        survivor = id_of(values.pop(0)) if self._table.merged_into else ""
         gone = self._is_deleted(deleted) if self._table.deleted else bool(survivor)
         return Change(
-            crm_id=_text(row_id),
+            crm_id=id_of(row_id),
             version=modified_at.isoformat(timespec="microseconds"),
             modified_at=modified_at,
             kind="upsert" if not gone else "merge" if survivor else "delete",
@@ -200,12 +246,6 @@ class SqlSource:
     @cached_property
     def _layout(self) -> Layout:
         return find_table(self._database, self._table, self._fields)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
-    return "" if value is None else str(value)
 
 
 def _truth(value: object, zone: ZoneInfo) -> bool | None:

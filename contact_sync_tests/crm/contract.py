@@ -76,6 +76,10 @@ def read(source: CrmSource, window: Window = WINDOW) -> list[Change]:
     return list(chain.from_iterable(source.changes(window)))
 
 
+def read_current(source: CrmSource, crm_ids: Sequence[str]) -> list[Change]:
+    return list(chain.from_iterable(source.current(crm_ids)))
+
+
 def ids(changes: Iterable[Change]) -> list[str]:
     return sorted(change.crm_id for change in changes)
 
@@ -180,6 +184,72 @@ class SourceContract:
         (changed,) = read(source)
         assert first.version == again.version != changed.version
 
+    def test_a_record_is_read_again_as_its_window_gave_it(self, harness: Harness) -> None:
+        names = [name for name in FIRST_NAMES if name]
+        living = [
+            Record(name, NOON + number * MICROSECOND, first_name=name, nickname="Bob")
+            for number, name in enumerate(names)
+        ]
+        harness.put([*living, Record("dead", deleted=True), Record("lost", deleted=True, merged_into="O'Brien")])
+        source = harness.source()
+        changes = {change.crm_id: change for change in read(source)}
+        again = read_current(source, [*changes])
+        assert len(changes) == len(again) == len(names) + 2
+        assert {change.crm_id: change for change in again} == changes
+        assert [changes[crm_id].kind for crm_id in ("dead", "lost")] == ["delete", "merge"]
+
+    @settings(
+        max_examples=25,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
+    @given(texts=st.sets(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)))
+    def test_a_record_of_any_id_is_read_again(self, harness: Harness, texts: set[str]) -> None:
+        harness.clear()
+        harness.put(Record(text) for text in texts)
+        source = harness.source(page_size=100)
+        assert ids(read_current(source, [*texts])) == ids(read(source)) == sorted(texts)
+
+    def test_what_is_read_again_is_the_newest_version(self, harness: Harness) -> None:
+        harness.put([Record("1", first_name="Ada")])
+        source = harness.source()
+        (before,) = read(source)
+        harness.put([Record("1", WINDOW.end + HALF_HOUR, first_name="Grace")])
+        (change,) = read_current(source, ["1"])
+        assert (change.modified_at, change.fields[harness.first_name]) == (WINDOW.end + HALF_HOUR, "Grace")
+        assert change.version != before.version
+
+    def test_only_what_was_asked_for_is_read_again(self, harness: Harness) -> None:
+        harness.put(map(Record, ["1", "2", "a", "gone"]))
+        source = harness.source()
+        assert ids(read_current(source, ["2", "a", "2", "unknown", "' OR 1=1 --", "%", "", "01", "2 "])) == [
+            "2",
+            "a",
+        ]
+        assert list(source.current(["unknown"])) == []
+        harness.clear()
+        assert list(source.current(["gone"])) == []
+
+    def test_nothing_asked_is_nothing_read(self, harness: Harness) -> None:
+        harness.put([Record("1")])
+        source = harness.source()
+        harness.break_down()
+        assert list(source.current([])) == []
+
+    def test_many_ids_come_page_by_page_and_once(self, harness: Harness) -> None:
+        expected = [f"{number:04}" for number in range(1_200)]
+        harness.put(map(Record, [*expected, "other"]))
+        pages = list(harness.source(page_size=2_000).current([*expected, *expected[:700]]))
+        assert ids(chain.from_iterable(pages)) == expected
+        assert max(map(len, pages)) <= 500
+
+    def test_a_page_of_records_read_again_is_no_larger_than_others(self, harness: Harness) -> None:
+        expected = [f"{number:02}" for number in range(20)]
+        harness.put(map(Record, expected))
+        pages = list(harness.source(page_size=7).current(expected))
+        assert ids(chain.from_iterable(pages)) == expected
+        assert max(map(len, pages)) <= 7
+
     def test_unlisted_fields_are_counted_within_the_window(self, harness: Harness) -> None:
         harness.put(
             [
@@ -197,10 +267,12 @@ class SourceContract:
     def test_the_horizon_lies_in_the_past_and_is_aware(self, harness: Harness) -> None:
         assert harness.source().horizon() < datetime.now(UTC)
 
-    def test_a_broken_crm_says_so_in_one_line_without_values(self, harness: Harness) -> None:
-        harness.put(Record(f"SECRET{number}", email="SECRET@example.org") for number in range(8))
+    @pytest.mark.parametrize("asked", ["a window", "ids"])
+    def test_a_broken_crm_says_so_in_one_line_without_values(self, harness: Harness, asked: str) -> None:
+        secrets = [f"SECRET{number}" for number in range(8)]
+        harness.put(Record(crm_id, email="SECRET@example.org") for crm_id in secrets)
         source = harness.source(page_size=7)
-        pages = source.changes(WINDOW)
+        pages = source.current(secrets) if asked == "ids" else source.changes(WINDOW)
         assert len(next(pages)) == 7
         harness.break_down()
         with pytest.raises(CrmError) as caught:

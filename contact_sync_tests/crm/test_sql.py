@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import CrmConfigurationError, CrmSource
 from contact_sync.crm.sql import SqlSource, SqlTable, _truth
-from contact_sync_tests.crm.contract import HALF_HOUR, NOON, Record, read
+from contact_sync_tests.crm.contract import HALF_HOUR, NOON, Record, read, read_current
 from contact_sync_tests.crm.sql_harness import TABLE, SqlHarness
 
 
@@ -131,6 +131,14 @@ def test_a_row_without_id_is_counted_and_not_read(harness: SqlHarness) -> None:
     with closing(SqlSource(harness.url, table, [], settle=timedelta(), page_size=1)) as source:
         assert [change.crm_id for change in read(source)] == ["1"]
         assert source.undated() == 1
+
+
+def test_a_record_without_a_readable_time_is_not_read_again(harness: SqlHarness) -> None:
+    harness.put(map(Record, ["1", "2", "3"]))
+    with harness.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE contacts SET modified_at = NULL WHERE id = '1'"))
+        connection.execute(sa.text("UPDATE contacts SET modified_at = 'in spring' WHERE id = '2'"))
+    assert [change.crm_id for change in read_current(harness.source(), ["1", "2", "3"])] == ["3"]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,14 @@ def test_the_horizon_follows_the_servers_clock(harness: SqlHarness) -> None:
         assert before - SETTLE <= source.horizon() <= datetime.now(UTC) - SETTLE
 
 
+def test_the_servers_own_time_is_told(harness: SqlHarness) -> None:
+    before = datetime.now(UTC)
+    told = harness.source().server_time()
+    assert told is not None
+    assert before <= told <= datetime.now(UTC)
+    assert told.utcoffset() == timedelta(0)
+
+
 def test_a_late_commit_is_not_lost(harness: SqlHarness) -> None:
     source = harness.source()
     start = source.horizon()
