@@ -4,22 +4,21 @@ What belongs here: the operations on contacts and external sources: their paths,
 travels is `transport`'s, what an item looks like is `payloads`', what an answer means is `answers`'.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-import requests
-
 from contact_sync.genesys.answers import ItemResult, JsonObject, Organization, as_object, as_text, item_results
-from contact_sync.genesys.auth import TokenManager
-from contact_sync.genesys.budget import Budget
 from contact_sync.genesys.errors import GenesysFatalError, GenesysRetryableError, GenesysRowError
-from contact_sync.genesys.payloads import Upsert, enrich_item
-from contact_sync.genesys.regions import Hosts
+from contact_sync.genesys.payloads import ExternalId, Upsert, enrich_item, find_item
 from contact_sync.genesys.transport import Transport
 
 MAX_UPSERTS = 10  # Genesys documents at most 10 enrich operations a request
+MAX_BODY = 512_000  # bytes of a request, by Genesys' limits; a larger one is refused with 413
+
+ORGANIZATION = "/api/v2/organizations/me"
+"""Tells a client its organisation; needs no permission."""
 
 _CONTACTS = "/api/v2/externalcontacts/bulk/contacts"
 _SOURCES = "/api/v2/externalcontacts/externalsources"
@@ -29,53 +28,32 @@ _DIVISIBLE = {400, 413, 422}  # refusals of a whole list that a part of it may e
 class GenesysClient:
     """A client of one organisation; safe to share between threads.
 
-    Args:
-        hosts: Where the organisation lives.
-        tokens: The OAuth client's tokens.
-        budget: Asked before every request.
-        session: Carries proxies and certificates, if any are needed.
-        sleep: Waits for a number of seconds.
-        clock: Monotonic seconds.
-        deadline: Seconds for one exchange.
-        attempts: How often a call is tried.
+    Attributes:
+        transport: Carries the requests, also those that are no operation on contacts.
 
     Every operation raises `GenesysFatalError` and `GenesysRetryableError`, `GenesysRowError` where it says so.
     """
 
-    def __init__(
-        self,
-        hosts: Hosts,
-        tokens: TokenManager,
-        budget: Budget,
-        *,
-        session: requests.Session | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-        deadline: float = 60.0,
-        attempts: int = 5,
-    ) -> None:
-        self._hosts = hosts
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
         self._source_ids: dict[str, str] = {}
-        self._transport = Transport(
-            hosts, tokens, budget, session=session, sleep=sleep, clock=clock, deadline=deadline, attempts=attempts
-        )
 
     def __repr__(self) -> str:
-        return f"GenesysClient({self._hosts.region})"
+        return f"GenesysClient({self.transport.hosts.region})"
 
     @property
     def requests_sent(self) -> int:
         """Requests to the API so far, repeated ones included; token requests do not count."""
-        return self._transport.requests_sent
+        return self.transport.requests_sent
 
     @property
     def writes_sent(self) -> int:
         """How many of them could change something."""
-        return self._transport.writes_sent
+        return self.transport.writes_sent
 
     def organization(self) -> Organization:
         """Return the organisation that the client belongs to."""
-        answer = self._transport.get("/api/v2/organizations/me")
+        answer = self.transport.get(ORGANIZATION)
         body = as_object(answer.body)
         found, name = as_text(body.get("id")), as_text(body.get("name"))
         if found is None:
@@ -98,6 +76,19 @@ class GenesysClient:
         entities = {item.tracker: enrich_item(item) for item in items}
         _refuse_repeats(entities, len(items))
         return list(self._bulk(f"{_CONTACTS}/enrich", entities).values())
+
+    def find(self, matching: Mapping[str, Sequence[ExternalId]]) -> list[ItemResult]:
+        """Find contacts by their external ids, by tracker, at most `MAX_UPSERTS`.
+
+        A contact that is not there counts as found, too: its result is ok, its code tells and its id is empty.
+        Unlike a look-up, an enrichment does not wait for the search index.
+
+        Raises:
+            GenesysRowError: As in `upsert`.
+        """
+        entities = {tracker: find_item(tracker, ids) for tracker, ids in matching.items()}
+        results = self._bulk(f"{_CONTACTS}/enrich", entities).values()
+        return [replace(one, status=200, contact_id="") if one.status == 404 else one for one in results]
 
     def remove(self, contact_ids: Sequence[str]) -> list[ItemResult]:
         """Remove contacts by their Genesys ids, which are also the trackers of the results.
@@ -125,29 +116,32 @@ class GenesysClient:
         return self._source_ids[name]
 
     def _find_or_create_source(self, name: str) -> str:
-        if found := self._external_source(name):
+        if found := self.find_external_source(name):
             return found
         try:
-            answer = self._transport.post(_SOURCES, {"name": name, "active": True})
+            answer = self.transport.post(_SOURCES, {"name": name, "active": True})
         except GenesysRowError as refused:
             if refused.status != 409:
                 raise
         else:
             return _source_id(as_object(answer.body), name)
         # Someone was faster, or the answer to our own first attempt was lost.
-        if found := self._external_source(name):
+        if found := self.find_external_source(name):
             return found
         msg = f"Genesys has the external source {name!r} but does not list it yet: try again; is it active?"
         raise GenesysRetryableError(msg, status=409, code="external.source.exists")
 
-    def _external_source(self, name: str) -> str | None:
-        """Look `name` up; the filter of the list is a prefix, so the whole name is compared here."""
+    def find_external_source(self, name: str) -> str | None:
+        """Return the id of the external source `name`, None if there is none.
+
+        The filter of the list is a prefix, so the whole name is compared here.
+        """
         cursor: str | None = ""
         seen: set[str] = set()
         while cursor is not None and cursor not in seen:
             seen.add(cursor)
             params = {"name": name, "limit": "200"} | ({"cursor": cursor} if cursor else {})
-            page = as_object(self._transport.get(_SOURCES, params).body)
+            page = as_object(self.transport.get(_SOURCES, params).body)
             entities = page.get("entities")
             for source in map(as_object, entities if isinstance(entities, list) else ()):
                 if source.get("name") == name:
@@ -157,19 +151,19 @@ class GenesysClient:
 
     def _next_cursor(self, page: JsonObject) -> str | None:
         """Return the cursor of the next page. A link is read, never followed: it could lead the token away."""
-        link = urljoin(self._hosts.api, as_text(page.get("nextUri")) or "")
-        if urlsplit(link)[:2] != urlsplit(self._hosts.api)[:2]:
+        link = urljoin(self.transport.hosts.api, as_text(page.get("nextUri")) or "")
+        if urlsplit(link)[:2] != urlsplit(self.transport.hosts.api)[:2]:
             msg = "Genesys' list of external sources continues on another host: refused"
             raise GenesysFatalError(msg)
         named = as_text(as_object(page.get("cursors")).get("after"))
         return named or next(iter(parse_qs(urlsplit(link).query).get("cursor", ())), None)
 
     def _bulk(self, path: str, entities: Mapping[str, JsonObject]) -> dict[str, ItemResult]:
-        """Send `entities`, by tracker, halving a list that is refused as a whole."""
+        """Send `entities`, by tracker, halving a list that is too large or is refused as a whole."""
         if not entities:
             return {}
         try:
-            answer = self._transport.post(path, {"entities": list(entities.values())})
+            answer = self.transport.post(path, _fitting({"entities": list(entities.values())}))
         except GenesysRowError as refused:
             if refused.status not in _DIVISIBLE:
                 raise
@@ -180,6 +174,13 @@ class GenesysClient:
         pairs = list(entities.items())
         middle = len(pairs) // 2
         return self._bulk(path, dict(pairs[:middle])) | self._bulk(path, dict(pairs[middle:]))
+
+
+def _fitting(body: JsonObject) -> JsonObject:
+    """Return `body` if Genesys would not find it too large; refuse it as Genesys would, if it would."""
+    if len(json.dumps(body)) > MAX_BODY:
+        raise GenesysRowError("the request is too large", status=413, code="request.entity.too.large")
+    return body
 
 
 def _refuse_repeats(entities: Mapping[str, JsonObject], count: int) -> None:

@@ -85,6 +85,16 @@ def enrich_item(upsert: Upsert) -> JsonObject:
     }
 
 
+def find_item(tracker: str, matching: Sequence[ExternalId]) -> JsonObject:
+    """Return a bulk enrich item that changes nothing: it finds the contact that carries one of the ids."""
+    return {
+        "id": tracker,
+        "action": "Update",
+        "matchingIdentifiers": [{"type": "ExternalId", **_external_id(one)} for one in matching],
+        "contact": {},
+    }
+
+
 def _external_id(one: ExternalId) -> JsonObject:
     return {"externalSource": {"id": one.source_id}, "value": one.value}
 

@@ -1,34 +1,29 @@
-"""The regions of Genesys Cloud, and the hosts of each.
+"""The regions of Genesys Cloud: their names, their hosts, and which organisation lives where.
 
-What belongs here: names of regions and the addresses that follow from them. An organisation's id does not tell its
-region and no public endpoint does either, so the region is a setting. Nothing here sends a request.
+What belongs here: the table, which is `regions.yaml`, the settings that add to it, and the addresses that follow.
+An organisation's id does not tell its region and no public endpoint does either. Nothing here sends a request:
+asking the login hosts is `discovery`'s.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from ipaddress import ip_address
+from typing import Annotated
 from urllib.parse import urlsplit
 
-# AWS region -> domain, as the official SDK lists them.
-REGIONS: dict[str, str] = {
-    "ap-northeast-1": "mypurecloud.jp",
-    "ap-northeast-2": "apne2.pure.cloud",
-    "ap-northeast-3": "apne3.pure.cloud",
-    "ap-south-1": "aps1.pure.cloud",
-    "ap-southeast-1": "apse1.pure.cloud",
-    "ap-southeast-2": "mypurecloud.com.au",
-    "ca-central-1": "cac1.pure.cloud",
-    "eu-central-1": "mypurecloud.de",
-    "eu-central-2": "euc2.pure.cloud",
-    "eu-west-1": "mypurecloud.ie",
-    "eu-west-2": "euw2.pure.cloud",
-    "eusc-de-east-1": "edee1.eusc-pure.cloud",
-    "me-central-1": "mec1.pure.cloud",
-    "mx-central-1": "mxc1.pure.cloud",
-    "sa-east-1": "sae1.pure.cloud",
-    "us-east-1": "mypurecloud.com",
-    "us-east-2": "use2.us-gov-pure.cloud",
-    "us-west-2": "usw2.pure.cloud",
-}
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+REGIONS: Mapping[str, str] = yaml.safe_load(
+    (resources.files("contact_sync.genesys") / "regions.yaml").read_text(encoding="utf-8")
+)
+"""AWS region -> domain."""
+
+_Text = Annotated[str, StringConstraints(to_lower=True, strip_whitespace=True, min_length=1)]
+_Domain = Annotated[
+    str, StringConstraints(to_lower=True, max_length=64, pattern=r"^([A-Za-z0-9-]+\.)+[A-Za-z]{2,}$")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +39,62 @@ class Hosts:
         return self.login.partition("://")[2].removeprefix("login.")
 
 
-def resolve(region: str | None, base_url: str | None = None) -> Hosts:
-    """Return the hosts of `region`: an AWS name (`eu-central-1`) or a domain (`mypurecloud.de`).
+class Routing(BaseModel):
+    """Where organisations live, for whom GENESYS_REGION is not set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    organizations: Mapping[_Text, _Text] = Field(
+        default_factory=dict,
+        description="Organisation id -> region; looked up for GENESYS_ORGANIZATION_ID.",
+    )
+    regions: Mapping[_Text, _Domain] = Field(
+        default_factory=dict, description="Name -> domain of regions that this version does not know yet."
+    )
+
+    @property
+    def known_regions(self) -> Mapping[str, str]:
+        """All regions there are: name -> domain."""
+        return {**REGIONS, **self.regions}
+
+    @property
+    def hosts(self) -> Mapping[str, Hosts]:
+        """Their hosts: domain -> hosts."""
+        domains = self.known_regions.values()
+        return {domain: Hosts(f"https://api.{domain}", f"https://login.{domain}") for domain in domains}
+
+
+def resolve(
+    region: str | None,
+    base_url: str | None = None,
+    *,
+    routing: Routing | None = None,
+    setting: str = "GENESYS_REGION",
+) -> Hosts:
+    """Return the hosts of `region`: a name (`eu-central-1`) or a domain (`mypurecloud.de`).
 
     A `base_url` wins over the region and serves both hosts: it exists for a simulator on this machine, and only
     there may the connection be plain http.
+
+    Args:
+        region: The name or domain.
+        base_url: GENESYS_BASE_URL.
+        routing: What the settings say of regions.
+        setting: Where the region was read, for the message that it is none.
 
     Raises:
         ValueError: The region is missing or unknown, or `base_url` leads off this machine.
     """
     if base_url:
         return _local(base_url)
+    routing = routing or Routing()
     name = (region or "").strip().lower()
-    domain = REGIONS.get(name, name)
-    if domain not in REGIONS.values():
-        known = ", ".join(f"{aws} ({domain})" for aws, domain in REGIONS.items())
-        msg = f"GENESYS_REGION is {f'{name!r}, which is no region' if name else 'not set'}: use one of {known}"
+    domain = routing.known_regions.get(name, name)
+    if domain not in routing.hosts:
+        known = ", ".join(f"{aws} ({domain})" for aws, domain in routing.known_regions.items())
+        msg = f"{setting} is {f'{name!r}, which is no region' if name else 'not set'}: use one of {known}"
         raise ValueError(msg)
-    return Hosts(f"https://api.{domain}", f"https://login.{domain}")
+    return routing.hosts[domain]
 
 
 def _local(base_url: str) -> Hosts:

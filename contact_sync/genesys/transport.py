@@ -1,7 +1,7 @@
 """Calls of the API: paced, authorised, repeated where that helps.
 
-What belongs here: the order of things around an exchange: a slot of the budget first, then the token, then the
-wire; what an answer means for the next attempt. Paths and bodies belong to the client.
+What belongs here: the order of things around an exchange: the token, a turn in the budget's line, the wire; what
+an answer tells the budget, and what it means for the next attempt. Paths and bodies belong to the client.
 
 Every request here may be repeated when its answer is lost: an enrich matches on our external ids, a removal of
 what is gone changes nothing, and a second external source of the same name is refused. A plain create of a contact
@@ -24,6 +24,7 @@ from contact_sync.genesys.wire import Answer, Wire, open_session
 
 PATIENCE = 300.0  # seconds; a longer wait is the caller's to plan, not ours to sleep through
 ROUNDING = 1.0  # seconds; Retry-After is in whole seconds
+NAP = 1.0  # seconds; somebody who waits for a turn looks up this often: the pace may have changed
 
 _log = logging.getLogger(__name__)
 _backoff = wait_exponential_jitter(max=30, jitter=1)
@@ -32,7 +33,18 @@ _backoff = wait_exponential_jitter(max=30, jitter=1)
 class Transport:
     """Sends calls to the API host; safe to share between threads.
 
+    Args:
+        hosts: Where the organisation lives.
+        tokens: The OAuth client's tokens.
+        budget: Asked before every request, told of every answer.
+        session: Carries proxies and certificates, if any are needed.
+        sleep: Waits for a number of seconds.
+        clock: Monotonic seconds.
+        deadline: Seconds for one exchange.
+        attempts: How often a call is tried.
+
     Attributes:
+        hosts: Where the organisation lives.
         requests_sent: Requests to the API host, repeated ones included.
         writes_sent: Those of them that change something.
     """
@@ -49,7 +61,7 @@ class Transport:
         deadline: float = 60.0,
         attempts: int = 5,
     ) -> None:
-        self._api = hosts.api
+        self.hosts = hosts
         self._tokens = tokens
         self._budget = budget
         self._wire = Wire(open_session(session), clock, deadline)
@@ -57,7 +69,7 @@ class Transport:
         self._clock = clock
         self._attempts = attempts
         self._lock = threading.Lock()
-        self._closed_until = clock()
+        self._line = threading.Lock()
         self.requests_sent = 0
         self.writes_sent = 0
 
@@ -83,7 +95,7 @@ class Transport:
         params: Mapping[str, str] | None = None,
         json: Mapping[str, object] | None = None,
     ) -> Answer:
-        request = requests.Request(method, self._api + path, params=params, json=json)
+        request = requests.Request(method, self.hosts.api + path, params=params, json=json)
         retrying = Retrying(
             stop=stop_after_attempt(self._attempts),
             wait=_pause_between,
@@ -106,33 +118,36 @@ class Transport:
         return answer
 
     def _send(self, request: requests.Request, token: str) -> Answer:
-        self._await_turn()
+        ticket = self._await_turn()
         with self._lock:
             self.requests_sent += 1
             self.writes_sent += request.method != "GET"
+        sent = self._clock()
         # A request of its own, for the token: the attempts share the other one.
         answer = self._wire.exchange(
             requests.Request(
                 request.method, request.url, params=request.params, json=request.json, auth=BearerAuth(token)
             )
         )
+        if limit := answer.rate_limit:
+            self._budget.observe(
+                ticket, self._clock() - sent, count=limit.count, allowed=limit.allowed, reset=limit.reset
+            )
         if (wait := answer.retry_after) is not None:
             self._budget.pause(wait + ROUNDING)
-            with self._lock:
-                self._closed_until = max(self._closed_until, self._clock() + wait)
         return answer
 
-    def _await_turn(self) -> None:
-        """Sleep until a slot of the budget; take another if Genesys asked for a pause meanwhile."""
-        while True:
-            wait = self._budget.reserve()
-            if wait > PATIENCE:
-                msg = f"the request budget is paused for {wait:.0f} s"
-                raise GenesysRetryableError(msg, retry_after=wait)
-            if wait > 0:
-                self._sleep(wait)
-            if self._clock() >= self._closed_until:
-                return
+    def _await_turn(self) -> int:
+        """Sleep until it is our turn, whatever changes meanwhile; return the ticket."""
+        with self._line:  # one place in the shared line for all threads: a process that dies loses no more
+            ticket, wait = self._budget.reserve()
+            while wait > 0:
+                if wait > PATIENCE:
+                    msg = f"the request budget is paused for {wait:.0f} s"
+                    raise GenesysRetryableError(msg, retry_after=wait)
+                self._sleep(min(wait, NAP))
+                wait = self._budget.remaining(ticket)
+            return ticket
 
 
 def _worth_repeating(error: BaseException) -> bool:

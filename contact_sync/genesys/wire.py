@@ -15,14 +15,26 @@ from importlib import metadata
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 from contact_sync.genesys.answers import as_word, error_code, named_permissions
 from contact_sync.genesys.errors import GenesysError, GenesysFatalError, GenesysRetryableError, classify
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 30.0  # seconds of silence
+MAX_CONNECTIONS = 100  # to one host; the most that delivery.concurrency may ask for
 MAX_ANSWER = 16 * 1024 * 1024  # bytes, unpacked; ten whole contacts are far below
 _CHUNK = 64 * 1024
+_SANE = 1_000_000_000  # no count of requests or seconds is larger
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What an answer tells of Genesys' window: requests counted and allowed, seconds until it ends."""
+
+    count: int
+    allowed: int
+    reset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,18 @@ class Answer:
     def correlation_id(self) -> str | None:
         """Genesys' name for this request."""
         return as_word(self.headers.get("ININ-Correlation-Id"))
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What is told of the rate limit; None unless all three `inin-ratelimit-*` headers make sense."""
+        try:
+            count, allowed, reset = (
+                int(self.headers[f"inin-ratelimit-{name}"]) for name in ("count", "allowed", "reset")
+            )
+        except (KeyError, ValueError):
+            return None
+        makes_sense = min(count, reset) >= 0 and allowed > 0 and max(count, allowed, reset) <= _SANE
+        return RateLimit(count, allowed, reset) if makes_sense else None
 
     @property
     def retry_after(self) -> float | None:
@@ -103,7 +127,11 @@ def open_session(session: requests.Session | None = None) -> requests.Session:
     A `.netrc` would replace the token, a proxy variable would reroute it; a session that is handed in may name its
     proxies and certificates.
     """
-    session = session or requests.Session()
+    if session is None:
+        session = requests.Session()
+        # As many connections are kept open as requests may be under way.
+        session.mount("https://", HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
+        session.mount("http://", HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
     session.trust_env = False
     session.headers.update({"User-Agent": f"contact-sync/{_version()}", "Accept": "application/json"})
     return session
@@ -140,7 +168,7 @@ class Wire:
         prepared = self.session.prepare_request(request)
         silence = min(READ_TIMEOUT, self.deadline)
         with self.session.send(
-            prepared, stream=True, allow_redirects=False, timeout=(CONNECT_TIMEOUT, silence)
+            prepared, stream=True, allow_redirects=False, timeout=(min(CONNECT_TIMEOUT, self.deadline), silence)
         ) as response:
             body = self._read(response, ends, place)
             return Answer(place, response.status_code, response.headers, _parsed(body))

@@ -8,7 +8,6 @@ import pytest
 import requests
 
 from contact_sync.genesys.auth import TokenManager
-from contact_sync.genesys.budget import LocalBudget
 from contact_sync.genesys.client import GenesysClient
 from contact_sync.genesys.regions import Hosts
 from contact_sync.genesys.transport import Transport
@@ -30,6 +29,30 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+
+
+@dataclass
+class Line:
+    """A budget without a limit: it knows pauses, and remembers what it was told."""
+
+    clock: Clock
+    tickets: int = 0
+    closed_until: float = 0.0
+    observed: list[tuple[int, float, int, int, int]] = field(default_factory=list)
+
+    def reserve(self) -> tuple[int, float]:
+        self.tickets += 1
+        return self.tickets, self.remaining(self.tickets)
+
+    def remaining(self, ticket: int) -> float:
+        assert 0 < ticket <= self.tickets
+        return max(0.0, self.closed_until - self.clock.now)
+
+    def pause(self, seconds: float) -> None:
+        self.closed_until = max(self.closed_until, self.clock.now + seconds)
+
+    def observe(self, ticket: int, elapsed: float, *, count: int, allowed: int, reset: int) -> None:
+        self.observed.append((ticket, elapsed, count, allowed, reset))
 
 
 @pytest.fixture
@@ -65,19 +88,17 @@ def tokens(hosts: Hosts, session: requests.Session, clock: Clock) -> TokenManage
 
 
 @pytest.fixture
-def budget(clock: Clock) -> LocalBudget:
-    return LocalBudget(300, 20, clock)
-
-
-@pytest.fixture
-def client(
-    hosts: Hosts, tokens: TokenManager, budget: LocalBudget, session: requests.Session, clock: Clock
-) -> GenesysClient:
-    return GenesysClient(hosts, tokens, budget, session=session, sleep=clock.sleep, clock=clock)
+def budget(clock: Clock) -> Line:
+    return Line(clock)
 
 
 @pytest.fixture
 def transport(
-    hosts: Hosts, tokens: TokenManager, budget: LocalBudget, session: requests.Session, clock: Clock
+    hosts: Hosts, tokens: TokenManager, budget: Line, session: requests.Session, clock: Clock
 ) -> Transport:
     return Transport(hosts, tokens, budget, session=session, sleep=clock.sleep, clock=clock)
+
+
+@pytest.fixture
+def client(transport: Transport) -> GenesysClient:
+    return GenesysClient(transport)

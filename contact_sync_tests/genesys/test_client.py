@@ -236,3 +236,17 @@ def test_a_source_that_cannot_be_created_is_an_error(
 
 def test_a_client_shows_where_it_talks_to_and_nothing_else(server: ScriptedServer, client: GenesysClient) -> None:
     assert repr(client) == f"GenesysClient({server.url.removeprefix('http://')})"
+
+
+def test_a_request_that_would_be_too_large_is_halved_before_it_is_sent(
+    server: ScriptedServer, client: GenesysClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.otherwise = done
+    items = upserts(4)
+    monkeypatch.setattr("contact_sync.genesys.client.MAX_BODY", 1000)
+    huge = Upsert("t-huge", (ExternalId("source", "huge"),), {"lastName": "L" * 1000})
+    results = {result.tracker: result for result in client.upsert([*items, huge])}
+    assert [results[item.tracker].ok for item in items] == [True] * 4
+    assert (results["t-huge"].status, results["t-huge"].code) == (413, "request.entity.too.large")
+    assert all(len(seen.body) <= 1000 for seen in server.seen)
+    assert "t-huge" not in {item["id"] for seen in server.seen for item in seen.entities}

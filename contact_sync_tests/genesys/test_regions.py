@@ -1,6 +1,7 @@
 import pytest
+from pydantic import ValidationError
 
-from contact_sync.genesys.regions import REGIONS, Hosts, resolve
+from contact_sync.genesys.regions import REGIONS, Hosts, Routing, resolve
 
 
 def test_there_are_eighteen_regions_with_a_domain_each() -> None:
@@ -12,6 +13,29 @@ def test_a_region_goes_by_its_aws_name_and_by_its_domain(aws: str) -> None:
     domain = REGIONS[aws]
     assert resolve(aws) == resolve(domain) == Hosts(f"https://api.{domain}", f"https://login.{domain}")
     assert resolve(aws).region == domain
+
+
+def test_a_region_that_this_version_does_not_know_is_a_setting() -> None:
+    routing = Routing(regions={"AF-South-1": "AFS1.pure.cloud", "eu-central-1": "moved.example"})
+    there = Hosts("https://api.afs1.pure.cloud", "https://login.afs1.pure.cloud")
+    assert resolve("af-south-1", routing=routing) == resolve("afs1.pure.cloud", routing=routing) == there
+    assert resolve("eu-central-1", routing=routing).region == "moved.example"
+    assert len(routing.hosts) == 19
+    with pytest.raises(ValueError, match=r"af-south-1 \(afs1.pure.cloud\)"):
+        resolve("af-south-2", routing=routing)
+
+
+@pytest.mark.parametrize(
+    "domain", ["", "localhost", "http://evil.example", "evil.example/", "a@b.example", "1.2.3.4"]
+)
+def test_a_domain_is_a_bare_host_name(domain: str) -> None:
+    with pytest.raises(ValidationError):
+        Routing(regions={"new": domain})
+
+
+def test_the_setting_that_named_an_unknown_region_is_told() -> None:
+    with pytest.raises(ValueError, match=r"^genesys.organizations is 'atlantis', which is no region: use one of "):
+        resolve("Atlantis", setting="genesys.organizations")
 
 
 def test_case_and_spaces_do_not_matter() -> None:

@@ -1,14 +1,11 @@
 import logging
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 
 import pytest
 import requests
 
 from contact_sync.genesys.auth import TokenManager
-from contact_sync.genesys.budget import LocalBudget
 from contact_sync.genesys.errors import (
     GenesysFatalError,
     GenesysRetryableError,
@@ -16,7 +13,7 @@ from contact_sync.genesys.errors import (
 )
 from contact_sync.genesys.regions import Hosts
 from contact_sync.genesys.transport import PATIENCE, Transport
-from contact_sync_tests.genesys.conftest import Clock
+from contact_sync_tests.genesys.conftest import Clock, Line
 from contact_sync_tests.genesys.server import GREETING, HTML, Reply, ScriptedServer, Seen, error
 
 
@@ -65,7 +62,7 @@ def test_a_missing_permission_is_named(server: ScriptedServer, transport: Transp
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("header", ["Retry-After", "inin-ratelimit-reset"])
 def test_no_request_goes_out_before_retry_after(
-    server: ScriptedServer, transport: Transport, budget: LocalBudget, clock: Clock, status: int, header: str
+    server: ScriptedServer, transport: Transport, budget: Line, clock: Clock, status: int, header: str
 ) -> None:
     arrivals: list[float] = []
 
@@ -81,7 +78,7 @@ def test_no_request_goes_out_before_retry_after(
         assert arrivals[1] - arrivals[0] < 17  # it tells of the rate limit, which is not why
     else:
         assert arrivals[1] - arrivals[0] == pytest.approx(18)  # the header is rounded
-        assert budget.reserve() > 0
+        assert budget.closed_until == pytest.approx(arrivals[1])
 
 
 def test_retry_after_may_be_a_date(server: ScriptedServer, transport: Transport, clock: Clock) -> None:
@@ -98,42 +95,6 @@ def test_a_senseless_retry_after_means_backing_off(
     server.script.extend([error(429, "too.many.requests", Retry_After=value), GREETING])
     transport.get("/a")
     assert 0 < sum(clock.slept) <= 3
-
-
-class Slots:
-    """A budget that deals out the waits it was given."""
-
-    def __init__(self, *waits: float) -> None:
-        self.waits = list(waits)
-        self.pauses: list[float] = []
-
-    def reserve(self) -> float:
-        return self.waits.pop(0)
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-
-
-def test_a_pause_holds_back_a_request_that_had_its_slot_already(
-    server: ScriptedServer, hosts: Hosts, tokens: TokenManager, session: requests.Session, clock: Clock
-) -> None:
-    def sleep(seconds: float) -> None:
-        if not server.seen:  # while the first request waits for its slot, another one is throttled
-            with pytest.raises(GenesysRetryableError):
-                hasty.get("/other")
-        clock.sleep(seconds)
-
-    def arrive(seen: Seen) -> Reply:
-        arrivals[seen.path] = clock.now
-        return error(429, "too.many.requests", Retry_After="40") if seen.path == "/other" else GREETING
-
-    arrivals: dict[str, float] = {}
-    server.otherwise = arrive
-    budget = Slots(5.0, 0.0, 36.0)
-    hasty = Transport(hosts, tokens, budget, session=session, sleep=sleep, clock=clock, attempts=1)
-    hasty.get("/mine")
-    assert budget.pauses == [41]
-    assert arrivals["/mine"] - arrivals["/other"] == 41
 
 
 def test_a_wait_beyond_patience_is_left_to_the_caller(
@@ -192,7 +153,7 @@ def test_a_throttled_login_host_is_waited_for(server: ScriptedServer, transport:
 
 
 def test_nobody_there_is_worth_a_retry(
-    tokens: TokenManager, budget: LocalBudget, session: requests.Session, clock: Clock
+    tokens: TokenManager, budget: Line, session: requests.Session, clock: Clock
 ) -> None:
     nowhere = Hosts("http://127.0.0.1:1", "http://127.0.0.1:1")
     transport = Transport(nowhere, tokens, budget, session=session, sleep=clock.sleep, clock=clock, attempts=2)
@@ -202,19 +163,3 @@ def test_nobody_there_is_worth_a_retry(
         transport.get("/a", {"name": "Ada"})
     assert len(clock.slept) == 1
     assert failed.value.__context__ is None  # it would tell the query
-
-
-def test_threads_share_one_token_and_the_pace(server: ScriptedServer, transport: Transport, clock: Clock) -> None:
-    server.otherwise = GREETING
-    barrier = threading.Barrier(8)
-
-    def ask() -> None:
-        barrier.wait()
-        for _ in range(5):
-            transport.get("/a")
-
-    with ThreadPoolExecutor(8) as pool:
-        for future in [pool.submit(ask) for _ in range(8)]:
-            future.result()
-    assert (transport.requests_sent, len(server.seen), len(server.token_requests)) == (40, 40, 1)
-    assert clock.slept  # beyond the burst of 20

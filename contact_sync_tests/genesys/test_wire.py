@@ -6,7 +6,6 @@ import requests
 
 from contact_sync.genesys import wire
 from contact_sync.genesys.auth import TokenManager
-from contact_sync.genesys.budget import LocalBudget
 from contact_sync.genesys.errors import (
     GenesysError,
     GenesysFatalError,
@@ -14,7 +13,7 @@ from contact_sync.genesys.errors import (
 )
 from contact_sync.genesys.regions import Hosts
 from contact_sync.genesys.transport import Transport
-from contact_sync_tests.genesys.conftest import SECRET
+from contact_sync_tests.genesys.conftest import SECRET, Line
 from contact_sync_tests.genesys.server import GREETING, HTML, Reply, ScriptedServer, Seen
 
 
@@ -23,7 +22,7 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline(
     server: ScriptedServer,
     hosts: Hosts,
     tokens: TokenManager,
-    budget: LocalBudget,
+    budget: Line,
     session: requests.Session,
     headers: dict[str, str],
 ) -> None:
@@ -36,7 +35,7 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline(
 
 
 def test_silence_is_given_up_at_the_deadline(
-    server: ScriptedServer, hosts: Hosts, tokens: TokenManager, budget: LocalBudget, session: requests.Session
+    server: ScriptedServer, hosts: Hosts, tokens: TokenManager, budget: Line, session: requests.Session
 ) -> None:
     def silent(_: Seen) -> Reply:
         server.stopping.wait(5)
