@@ -40,12 +40,8 @@ def open_database(url: str) -> Engine:
     """
     engine = _engine(url)
     try:
-        with engine.begin() as connection:
+        with _first_transaction(engine) as connection:
             _migrate(connection)
-    except SQLAlchemyError as error:
-        engine.dispose()
-        reason = type(error.__cause__ or error).__name__
-        raise StateError(f"the state database cannot be opened ({reason}): check {_SETTING}") from None
     except StateError:
         engine.dispose()
         raise
@@ -69,6 +65,26 @@ def database_exists(url: str) -> bool:
         engine.dispose()
 
 
+def database_version(url: str) -> tuple[str | None, str | None]:
+    """Return the version of the database at `url`, and the one that opening it would bring it to.
+
+    Nothing is migrated; a write that changes nothing shows that writing is possible.
+
+    Raises:
+        StateError: The database cannot be reached or written, or a newer contact_sync has written it.
+    """
+    engine = _engine(url)
+    try:
+        with _first_transaction(engine) as connection:
+            script = ScriptDirectory.from_config(_migrations(connection))
+            current = _current_version(connection, script)
+            if current:
+                connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+            return current, script.get_current_head()
+    finally:
+        engine.dispose()
+
+
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """Open a transaction: committed at the end, rolled back by any exception.
@@ -86,6 +102,16 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             f"the state database failed ({type(cause).__name__}, {code}): nothing of this step was stored; check "
             "that it is reachable and has space, then run again"
         ) from None
+
+
+@contextmanager
+def _first_transaction(engine: Engine) -> Iterator[Connection]:
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        reason = type(error.__cause__ or error).__name__
+        raise StateError(f"the state database cannot be opened ({reason}): check {_SETTING}") from None
 
 
 def _parsed(url: str) -> URL:
@@ -162,17 +188,25 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(resources.files("contact_sync.state") / "migrations"))
-    config.attributes["connection"] = connection
+    config = _migrations(connection)
     script = ScriptDirectory.from_config(config)
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    if _current_version(connection, script) != script.get_current_head():
+        command.upgrade(config, "head")
+
+
+def _migrations(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("contact_sync.state") / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _current_version(connection: Connection, script: ScriptDirectory) -> str | None:
     current = MigrationContext.configure(connection).get_current_revision()
-    if current == script.get_current_head():
-        return
     if current and current not in {revision.revision for revision in script.walk_revisions()}:
         raise StateError(
             f"the state database is of a newer version ({current}) than this contact_sync: upgrade contact_sync"
         )
-    command.upgrade(config, "head")
+    return current

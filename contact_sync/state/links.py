@@ -11,19 +11,22 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, tuple_, update
 
 from contact_sync.contacts.identity import Directory, Link, RecordId, identifiers, newest_first
-from contact_sync.contacts.planning import combine
+from contact_sync.contacts.requests import combine
 from contact_sync.state.bulk import chunks, upsert
-from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, MIRROR_IDENTIFIER
+from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, IN_FLIGHT, MIRROR_IDENTIFIER
 
 
 def fill(connection: Connection, directory: Directory, links: Sequence[Link]) -> None:
     """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
+    unanswered = list(map(_link, connection.execute(select(IN_FLIGHT).order_by(IN_FLIGHT.c.modified_at))))
     known = of_records(connection, [link.record for link in links])
-    contacts = {link.contact for link in known if link.contact}
+    contacts = {link.contact for link in (*known, *unanswered) if link.contact}
     contacts |= _contacts_by_key(connection, {link.business_key for link in links if link.business_key})
     contacts |= _contacts_by_identifier(connection, directory, links)
     for link in (*known, *_members(connection, contacts)):
         directory.learn(link)
+    for link in unanswered:
+        directory.learn_unanswered(link)
 
 
 def of_records(connection: Connection, records: Sequence[RecordId]) -> list[Link]:
@@ -39,6 +42,25 @@ def of_records(connection: Connection, records: Sequence[RecordId]) -> list[Link
 def save(connection: Connection, links: Sequence[Link]) -> None:
     """Store the versions that are now delivered; an older version never replaces a newer one."""
     upsert(connection, CONTACT_LINK, [_columns(link) for link in links], newer_by=("modified_at", "read_at"))
+
+
+def send(connection: Connection, links: Sequence[Link]) -> None:
+    """Remember records as a request is about to carry them, until it is answered."""
+    upsert(connection, IN_FLIGHT, [_columns(link) for link in links])
+
+
+def answered(connection: Connection, contacts: Sequence[str], refused: Sequence[Link]) -> None:
+    """Forget what was sent: all for `contacts`, which are as they should be; of `refused` only this, as a whole.
+
+    A refusal tells nothing about what an earlier request has done.
+    """
+    table = IN_FLIGHT.c
+    for chunk in chunks(contacts):
+        connection.execute(delete(IN_FLIGHT).where(table.contact.in_(chunk)))
+    keys = [(str(link.contact), *link.record, link.version) for link in refused]
+    for some in chunks(keys):
+        key = tuple_(table.contact, table.source, table.crm_id, table.version)
+        connection.execute(delete(IN_FLIGHT).where(key.in_(some)))
 
 
 def mirror(connection: Connection, contacts: Collection[str], at: datetime) -> None:

@@ -3,20 +3,23 @@
 What belongs here: queries over `tables`. What the answers mean belongs to the domain.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, func, insert, select
 
-from contact_sync.contacts.identity import Directory, Link
+from contact_sync.contacts.identity import Directory, Link, RecordId
 from contact_sync.contacts.window import Window
 from contact_sync.state import links as linked
-from contact_sync.state import retries
+from contact_sync.state import retries as retry_queue
 from contact_sync.state.bulk import upsert
 from contact_sync.state.database import transaction
-from contact_sync.state.tables import AUDIT, CONTACT_LINK, RETRY_QUEUE, UNMAPPED_FIELD, WINDOW_LEDGER
+from contact_sync.state.lock import delivery_lock
+from contact_sync.state.retries import QueueDepth, QueueState
+from contact_sync.state.tables import AUDIT, CONTACT_LINK, UNMAPPED_FIELD, WINDOW_LEDGER
 
 Row = dict[str, Any]
 
@@ -31,6 +34,10 @@ class Delivery:
         renamed: Contacts in whose place Genesys answered with another: (old id, new id).
         audit: Rows of the audit table.
         retries: Rows of the retry queue; `attempts` counts those of this delivery only.
+        settled: Versions that need no attempt any more though no link says so, such as one that a newer delivered
+            version made stale: the record and its modified_at. They, as the links' versions, leave the queue.
+        answered: Contacts, as they were sent, that are now known to be as they should be.
+        refused: Records, as they were sent, whose request Genesys has refused.
     """
 
     links: Sequence[Link] = ()
@@ -38,6 +45,9 @@ class Delivery:
     renamed: Sequence[tuple[str, str]] = ()
     audit: Sequence[Row] = field(default=(), repr=False)
     retries: Sequence[Row] = field(default=(), repr=False)
+    settled: Sequence[tuple[RecordId, datetime]] = ()
+    answered: Sequence[str] = ()
+    refused: Sequence[Link] = ()
 
 
 class Store:
@@ -46,10 +56,22 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def delivery_lock(self) -> AbstractContextManager[Callable[[], None]]:
+        """Keep other processes from delivering until the block ends; see `state.lock`."""
+        return delivery_lock(self._engine)
+
     def fill(self, directory: Directory, links: Sequence[Link]) -> None:
         """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
         with transaction(self._engine) as connection:
             linked.fill(connection, directory, links)
+
+    def send(self, links: Sequence[Link]) -> None:
+        """Remember records as a request is about to carry them; `record` forgets them with the answer.
+
+        Should it never come, since the process dies or the answer is lost, the next plan knows what may be there.
+        """
+        with transaction(self._engine) as connection:
+            linked.send(connection, links)
 
     def record(self, delivery: Delivery, at: datetime) -> None:
         """Store what a batch of requests changed. An older version never replaces a newer one."""
@@ -57,11 +79,13 @@ class Store:
             for old, new in delivery.renamed:
                 linked.rename(connection, old, new)
             linked.save(connection, delivery.links)
-            retries.forget(connection, delivery.links)
+            linked.answered(connection, delivery.answered, delivery.refused)
+            delivered = [(link.record, link.modified_at) for link in delivery.links]
+            retry_queue.forget(connection, [*delivered, *delivery.settled])
             linked.mirror(connection, delivery.touched, at)
             if delivery.audit:
                 connection.execute(insert(AUDIT), list(delivery.audit))
-            retries.queue(connection, delivery.retries)
+            retry_queue.queue(connection, delivery.retries)
 
     def commit_window(self, row: Row) -> None:
         """Write the window's row of the ledger: from now on its rows are accounted for."""
@@ -110,13 +134,56 @@ class Store:
         with transaction(self._engine) as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def queue_depth(self, source: str) -> dict[str, int]:
-        """Return how many changes wait in the retry queue and how many are dead."""
-        table = RETRY_QUEUE
-        query = select(table.c.state, func.count()).where(table.c.source == source).group_by(table.c.state)
+    def queue_depth(self, source: str) -> QueueDepth:
+        """Return how many changes wait in the retry queue, are deferred and are dead, and since when."""
         with transaction(self._engine) as connection:
-            counted = connection.execute(query).all()
-        return {"waiting": 0, "dead": 0} | {str(state): int(count) for state, count in counted}
+            return retry_queue.depth(connection, source)
+
+    def due_retries(self, source: str, now: datetime, limit: int) -> list[Row]:
+        """Return rows of the retry queue, waiting and deferred, that are due: the first `limit` by due time."""
+        with transaction(self._engine) as connection:
+            return retry_queue.due(connection, source, now, limit)
+
+    def retries(
+        self,
+        source: str,
+        ids: Collection[str] | None = None,
+        states: Collection[QueueState] | None = None,
+        limit: int | None = None,
+    ) -> list[Row]:
+        """Return rows of the retry queue, longest queued first; only these ids, states, so many, if given."""
+        with transaction(self._engine) as connection:
+            return retry_queue.listed(connection, source, ids, states, limit)
+
+    def replay(self, source: str, ids: Collection[str], at: datetime) -> list[str]:
+        """Make waiting and dead changes due at once, their attempts counted anew.
+
+        Args:
+            source: The source's name.
+            ids: CRM ids. A deferred delete is not hurried.
+            at: The present instant.
+
+        Returns:
+            The ids that were found waiting or dead.
+        """
+        with transaction(self._engine) as connection:
+            return retry_queue.replay(connection, source, ids, at)
+
+    def discard(self, source: str, ids: Collection[str], reason: str, at: datetime, run_id: str) -> list[str]:
+        """Take changes off the retry queue for good, in any state, with an audit entry each.
+
+        Args:
+            source: The source's name.
+            ids: CRM ids.
+            reason: Why, for the audit; its first 255 characters are kept.
+            at: The present instant.
+            run_id: Who did it.
+
+        Returns:
+            The ids that were on the queue.
+        """
+        with transaction(self._engine) as connection:
+            return retry_queue.discard(connection, source, ids, reason=reason, at=at, run_id=run_id)
 
     def link_counts(self, source: str) -> dict[str, int]:
         """Return how many records are linked, and how many contacts they are."""

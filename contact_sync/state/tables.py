@@ -5,7 +5,7 @@ Contact data lives here and in the windowed frames, nowhere else. Every instant 
 
 from datetime import UTC, datetime
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, Float, Index, Integer, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Float, Index, Integer, MetaData, String, Table
 from sqlalchemy.types import TypeDecorator
 
 
@@ -77,6 +77,21 @@ CONTACT_LINK = Table(
     comment="A CRM record and the Genesys contact that it became; without a contact it is a tombstone.",
 )
 
+IN_FLIGHT = Table(
+    "in_flight",
+    METADATA,
+    Column("contact", String(264), primary_key=True),
+    Column("source", String(64), primary_key=True),
+    Column("crm_id", String(255), primary_key=True),
+    Column("version", String(255), primary_key=True),
+    Column("business_key", String(255)),
+    Column("modified_at", UtcDateTime, nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+    Column("account", String(255)),
+    Column("fields", JSON, nullable=False),
+    comment="A record as a request carries it whose answer is not known: under way, lost, or its sender died.",
+)
+
 GENESYS_MIRROR = Table(
     "genesys_mirror",
     METADATA,
@@ -112,7 +127,7 @@ RETRY_QUEUE = Table(
     Column("window_end", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),
     Index("ix_retry_queue_state", "state", "next_attempt_at"),
-    comment="A change that could not be delivered: waiting for another attempt, or dead.",
+    comment="A change not delivered yet: waiting for another attempt, deferred by its grace period, or dead.",
 )
 
 AUDIT = Table(
@@ -132,6 +147,7 @@ AUDIT = Table(
     Column("result", String(16), nullable=False),
     Column("status", Integer),
     Column("correlation_id", String(64)),
+    Column("reason", String(255)),
     Index("ix_audit_crm_id", "source", "crm_id"),
     Index("ix_audit_contact", "contact"),
     comment="Every write: who, when, in which window and run, what was before and after, and how it ended.",
@@ -152,6 +168,29 @@ BUDGET = Table(
     "budget",
     METADATA,
     Column("client", String(255), primary_key=True),
-    Column("next_slot", Float, nullable=False),
-    comment="The shared pace of one OAuth client: the moment (seconds since 1970) of the next free slot.",
+    Column("tickets", BigInteger, nullable=False, server_default="0"),
+    Column("level", Float, nullable=False, server_default="0"),
+    Column("at", Float, nullable=False, server_default="0"),
+    Column("rate", Float, nullable=False, server_default="0"),
+    Column("closed_until", Float, nullable=False, server_default="0"),
+    Column("ends_from", Float, nullable=False, server_default="0"),
+    Column("ends_by", Float, nullable=False, server_default="0"),
+    Column("turns_by", Float, nullable=False, server_default="0"),
+    Column("allowed", Integer, nullable=False, server_default="0"),
+    Column("count", Integer, nullable=False, server_default="0"),
+    Column("counted_at", Float, nullable=False, server_default="0"),
+    Column("counted_ticket", BigInteger, nullable=False, server_default="0"),
+    Column("first_ticket", BigInteger, nullable=False, server_default="0"),
+    Column("others", Float, nullable=False, server_default="0"),
+    comment="The shared pace of one OAuth client, and what Genesys last said of its budget: `governor.Meter`.",
+)
+
+HOME_REGION = Table(
+    "home_region",
+    METADATA,
+    Column("client", String(255), primary_key=True),
+    Column("region", String(64), nullable=False),
+    Column("organization", String(64), nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+    comment="The region that was found to know an OAuth client, and its organisation there.",
 )

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from contact_sync.state import database
-from contact_sync.state.database import StateError, database_exists, open_database, transaction
+from contact_sync.state.database import StateError, database_exists, database_version, open_database, transaction
 from contact_sync.state.tables import METADATA
 
 SECRET = "s3cret-of-the-database"
@@ -37,9 +37,7 @@ def test_opening_again_changes_nothing(url: str) -> None:
     for _ in range(2):
         engine = open_database(url)
         with engine.begin() as connection:
-            connection.execute(
-                text("INSERT INTO budget (client, next_slot) VALUES ('a', 0) ON CONFLICT DO NOTHING")
-            )
+            connection.execute(text("INSERT INTO budget (client) VALUES ('a') ON CONFLICT DO NOTHING"))
             assert connection.execute(text("SELECT count(*) FROM budget")).scalar_one() == 1
         engine.dispose()
 
@@ -56,11 +54,31 @@ def test_a_database_of_a_newer_version_is_refused(url: str) -> None:
     )
 
 
+def test_asking_for_the_version_migrates_nothing(url: str) -> None:
+    engine = open_database(url)
+    version, newest = database_version(url)
+    assert version == newest is not None
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert [database_version(url) for _ in range(2)] == [("0001", newest)] * 2
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StateError, match=r"of a newer version \(9999\)"):
+        database_version(url)
+    engine.dispose()
+
+
+def test_a_database_that_can_only_be_read_is_refused(tmp_path: Path) -> None:
+    open_database(f"sqlite:///{tmp_path}/state.db").dispose()
+    with pytest.raises(StateError, match=r"cannot be opened \(OperationalError\): check CONTACT_SYNC_STATE_URL"):
+        database_version(f"sqlite:///file:{tmp_path}/state.db?mode=ro&uri=true")
+
+
 def test_the_files_are_their_owners_only(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     engine = open_database(f"sqlite:///{folder}/state.db")
     with engine.begin() as connection:
-        connection.execute(text("INSERT INTO budget (client, next_slot) VALUES ('a', 0)"))
+        connection.execute(text("INSERT INTO budget (client) VALUES ('a')"))
         assert {path.name for path in folder.iterdir()} == {"state.db", "state.db-wal", "state.db-shm"}
         assert {mode(path) for path in folder.iterdir()} == {0o600}
     engine.dispose()
@@ -126,7 +144,7 @@ def test_a_failure_does_not_quote_the_row(engine: Engine) -> None:
 def test_a_transaction_passes_other_exceptions_on_and_keeps_nothing(engine: Engine) -> None:
     def stopped() -> None:
         with transaction(engine) as connection:
-            connection.execute(text("INSERT INTO budget (client, next_slot) VALUES ('a', 0)"))
+            connection.execute(text("INSERT INTO budget (client) VALUES ('a')"))
             raise KeyError
 
     with pytest.raises(KeyError):

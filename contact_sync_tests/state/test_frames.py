@@ -3,7 +3,7 @@ import os
 import resource
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -179,3 +179,125 @@ def test_a_root_that_is_no_folder_is_refused(folder: Path) -> None:
         FrameStore(str(folder), "crm").write(ASSET, WINDOW, frame(1))
     assert "cannot be written (" in refusal(refused)
     assert folder.read_text() == "a file"
+
+
+# In pieces.
+
+
+def people(*numbers: int) -> pd.DataFrame:
+    return normalized(*(record(str(number), person(number)) for number in numbers))
+
+
+def test_what_is_written_in_pieces_is_one_frame(root: str) -> None:
+    store = FrameStore(root, "crm")
+    with store.writer(ASSET, WINDOW) as file:
+        for piece in (people(), people(1, 2), people(), people(3)):
+            file.append(piece)
+    pd.testing.assert_frame_equal(store.read(ASSET, WINDOW), people(1, 2, 3))
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(1, [1, 1, 1, 1, 1]), (2, [2, 2, 1]), (5, [5]), (100, [5])])
+def test_a_frame_is_read_in_pieces_of_at_most_so_many_rows(root: str, rows: int, sizes: list[int]) -> None:
+    store = FrameStore(root, "crm")
+    store.write(ASSET, WINDOW, people(*range(5)))
+    pieces = list(store.pieces(ASSET, WINDOW, rows=rows))
+    assert [len(piece) for piece in pieces] == sizes
+    whole = pd.concat(pieces, ignore_index=True)
+    pd.testing.assert_frame_equal(check(NORMALIZED_CONTACTS, whole), people(*range(5)))
+
+
+def test_an_empty_frame_is_one_piece_that_tells_the_columns(root: str) -> None:
+    store = FrameStore(root, "crm")
+    store.write(ASSET, WINDOW, people())
+    (piece,) = store.pieces(ASSET, WINDOW)
+    pd.testing.assert_frame_equal(piece, people())
+    (piece,) = store.pieces(ASSET, WINDOW, columns=["crm_id"])
+    assert (list(piece), len(piece)) == (["crm_id"], 0)
+
+
+def test_pieces_are_of_one_frame_even_if_it_is_replaced_meanwhile(folder: Path) -> None:
+    store = FrameStore(str(folder), "crm")
+    store.write(ASSET, WINDOW, people(1, 2, 3))
+    pieces = store.pieces(ASSET, WINDOW, rows=1)
+    first = next(pieces)
+    store.write(ASSET, WINDOW, people(7, 8, 9))
+    assert [one["crm_id"].item() for one in (first, *pieces)] == ["1", "2", "3"]
+
+
+def test_rows_are_found_by_a_column(root: str) -> None:
+    store = FrameStore(root, "crm")
+    store.write(ASSET, WINDOW, people(*range(9)))
+    assert store.find(ASSET, WINDOW, "crm_id", ["7", "2", "2", "no"])["crm_id"].tolist() == ["2", "7"]
+    nothing = store.find(ASSET, WINDOW, "crm_id", [])
+    pd.testing.assert_frame_equal(nothing, people())
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda store: list(store.pieces(ASSET, WINDOW)), lambda store: store.find(ASSET, WINDOW, "crm_id", "1")],
+)
+def test_a_missing_or_damaged_frame_is_told_whichever_way_it_is_read(
+    folder: Path, read: Callable[[FrameStore], object]
+) -> None:
+    store = FrameStore(str(folder), "crm")
+    with pytest.raises(StateError, match="has no frame for"):
+        read(store)
+    path = Path(store.write(ASSET, WINDOW, frame(1)))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(StateError, match="is damaged"):
+        read(store)
+
+
+def test_damage_further_on_is_told_too(folder: Path) -> None:
+    store = FrameStore(str(folder), "crm")
+    path = Path(store.write(ASSET, WINDOW, many()))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    path.write_bytes(data)
+    with pytest.raises(StateError, match="is damaged"):
+        list(store.pieces(ASSET, WINDOW))
+
+
+@pytest.mark.parametrize("error", [KeyError, FileNotFoundError, KeyboardInterrupt])
+def test_a_block_that_fails_publishes_nothing_and_its_error_is_not_called_the_frames(
+    folder: Path, error: type[BaseException]
+) -> None:
+    store = FrameStore(str(folder), "crm")
+    path = store.write(ASSET, WINDOW, frame(1))
+
+    def fail() -> None:
+        with store.writer(ASSET, WINDOW) as file:
+            file.append(frame(2))
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    pd.testing.assert_frame_equal(store.read(ASSET, WINDOW), frame(1))
+    assert files(folder) == [Path(path).name]
+
+
+def test_a_frame_of_no_piece_has_no_columns_and_is_refused(folder: Path) -> None:
+    store = FrameStore(str(folder), "crm")
+    with pytest.raises(ValueError, match="at least one piece"), store.writer(ASSET, WINDOW):
+        pass
+    assert files(folder) == []
+
+
+def test_what_is_being_written_is_its_owners_only_and_nobody_sees_it(folder: Path) -> None:
+    store = FrameStore(str(folder), "crm")
+    with store.writer(ASSET, WINDOW) as file:
+        file.append(frame(1))
+        (unfinished,) = (path for path in folder.rglob("*") if path.is_file())
+        assert stat.S_IMODE(unfinished.stat().st_mode) == 0o600
+        assert unfinished.suffix == ".part"
+        with pytest.raises(StateError, match="has no frame"):
+            store.read(ASSET, WINDOW)
+    assert files(folder) == [Path(store.path(ASSET, WINDOW)).name]
+
+
+def test_two_writers_of_one_frame_do_not_mix(root: str) -> None:
+    store = FrameStore(root, "crm")
+    with store.writer(ASSET, WINDOW) as one, store.writer(ASSET, WINDOW) as other:
+        for number, file in enumerate((one, other, one, other)):
+            file.append(frame(number))
+    assert store.read(ASSET, WINDOW)["crm_id"].tolist() == ["0", "2"]  # the one that ended last
