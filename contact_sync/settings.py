@@ -24,6 +24,7 @@ from pydantic_settings import (
 from contact_sync.contacts.mapping import Registry
 from contact_sync.contacts.window import Frequency
 from contact_sync.crm.sql_table import SqlTable
+from contact_sync.genesys.regions import Routing
 
 CONFIG_VARIABLE = "CONTACT_SYNC_CONFIG"
 DEFAULT_CONFIG = "contact_sync.yaml"
@@ -108,10 +109,25 @@ class Delivery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     requests_per_minute: int = Field(
-        default=270,
+        default=300,
         ge=1,
         le=100_000,
-        description="The pace of all processes together. Genesys allows a client 300; the rest is for others.",
+        description="What Genesys allows the OAuth client; its answers correct this.",
+    )
+    reserve: float = Field(
+        default=0.1, ge=0, le=0.95, description="Share of it that is left to the client's other users at any time."
+    )
+    concurrency: int = Field(
+        default=8, ge=1, le=100, description="Requests under way at once; they share the one pace."
+    )
+    max_attempts: int = Field(
+        default=10, ge=1, le=100, description="After so many a change that Genesys does not take is a dead letter."
+    )
+    delete_grace_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=10_080,
+        description="How long a delete waits, so that the same person under a new CRM id keeps the contact.",
     )
     max_deletes: int = Field(
         default=1000, ge=0, description="A window that would remove more contacts removes none: it holds them."
@@ -119,6 +135,11 @@ class Delivery(BaseModel):
     max_delete_share: float = Field(
         default=0.1, ge=0, le=1, description="The same, as a share of the linked contacts, from 20 deletes on."
     )
+
+    @property
+    def delete_grace(self) -> timedelta:
+        """The grace period of deletes."""
+        return timedelta(minutes=self.delete_grace_minutes)
 
 
 class Settings(BaseSettings):
@@ -137,6 +158,7 @@ class Settings(BaseSettings):
     sync: Sync
     identity: Identity = Identity()
     delivery: Delivery = Delivery()
+    genesys: Routing = Routing()
     frames: str = Field(
         default=".contact_sync/frames",
         description="Folder, or fsspec URL such as s3://bucket/folder, of the frames.",
@@ -174,6 +196,11 @@ class Connections(BaseSettings):
         default=None,
         validation_alias="GENESYS_REGION",
         description="Region of the Genesys Cloud organisation, such as eu-central-1 or mypurecloud.de",
+    )
+    genesys_organization_id: str | None = Field(
+        default=None,
+        validation_alias="GENESYS_ORGANIZATION_ID",
+        description="Id of the Genesys Cloud organisation that has to answer; any other is refused",
     )
     genesys_client_id: str = Field(
         min_length=1,

@@ -117,10 +117,15 @@ class Project:
 
 @contextmanager
 def opened_project(
-    home: Path, *, contacts: int = 150, start: datetime = START, require_name: bool = False
+    home: Path,
+    *,
+    contacts: int = 150,
+    start: datetime = START,
+    **twin_settings: Any,  # noqa: ANN401 -- settings of any type
 ) -> Iterator[Project]:
     """Make a project, be in its folder with its environment, and leave everything as it was."""
-    settings = TwinSettings(clients={CLIENT: SECRET}, requests_per_minute=1_000_000, require_name=require_name)
+    chosen: dict[str, Any] = {"clients": {CLIENT: SECRET}, "requests_per_minute": 1_000_000} | twin_settings
+    settings = TwinSettings(**chosen)
     end = start + FILLED * FREQUENCY.length - timedelta(minutes=10)  # before the overlap of the first empty window
     sample_crm.create(home / "crm.db", contacts=contacts, start=start, end=end)
     with TwinServer(settings) as twin, pytest.MonkeyPatch.context() as patch:

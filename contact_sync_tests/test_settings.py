@@ -20,13 +20,13 @@ ENVIRONMENT = {
     "GENESYS_CLIENT_ID": "client",
     "GENESYS_CLIENT_SECRET": SECRET,
 }
+OPTIONAL = ("CONTACT_SYNC_STATE_URL", "GENESYS_REGION", "GENESYS_ORGANIZATION_ID", "GENESYS_BASE_URL")
 Write = Callable[[str | bytes], Path]
 
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [*ENVIRONMENT, "CONTACT_SYNC_CONFIG", "CONTACT_SYNC_STATE_URL", "GENESYS_REGION", "GENESYS_BASE_URL"]
-    for name in names:
+    for name in [*ENVIRONMENT, *OPTIONAL, "CONTACT_SYNC_CONFIG"]:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -65,7 +65,7 @@ def test_the_shortest_file_is_filled_with_defaults(write: Write) -> None:
     assert settings.sync.frequency is Frequency.THIRTY_MINUTES
     assert (settings.sync.settle, settings.sync.overlap) == (timedelta(minutes=2), timedelta(minutes=10))
     assert settings.registry.ignored == ()
-    assert settings.delivery.requests_per_minute < 300
+    assert settings.delivery.requests_per_minute == 300
     assert settings.frames == ".contact_sync/frames"
 
 
@@ -106,6 +106,17 @@ def test_the_environment_comes_before_the_file(write: Write, monkeypatch: pytest
     assert (settings.sync.frequency, settings.sync.settle_seconds) == (Frequency.FIVE_MINUTES, 7)
     assert settings.frames == "s3://bucket/frames"
     assert settings.registry.ignored == ("tags",)
+
+
+def test_regions_and_organisations_come_from_the_file_and_the_environment(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(with_("genesys", organizations={"6F1C-A": "EU-Central-1"}))
+    assert load_settings().genesys.organizations == {"6f1c-a": "eu-central-1"}
+    monkeypatch.setenv("CONTACT_SYNC_GENESYS__REGIONS", '{"af-south-1": "afs1.pure.cloud"}')
+    settings = load_settings()
+    assert settings.genesys.known_regions["af-south-1"] == "afs1.pure.cloud"
+    assert settings.genesys.organizations == {"6f1c-a": "eu-central-1"}
 
 
 def test_an_empty_variable_is_no_setting(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +177,8 @@ def test_an_empty_file_lists_what_is_missing(write: Write) -> None:
         (with_("crm", name="Sales Force"), "crm.name", "should match pattern"),
         (with_("crm", page_size=0), "crm.page_size", "greater than or equal to 1"),
         (with_("crm", table={"name": "a; DROP"}), "crm.table.name", "should match pattern"),
+        (with_("genesys", regions={"new": "evil.example/path"}), "genesys.regions.new", "should match pattern"),
+        (with_("genesys", organizations=["a"]), "genesys.organizations", "valid dictionary"),
         (with_("identity", shared_threshold=1), "identity.shared_threshold", "greater than or equal to 2"),
         (with_("delivery", requests_per_minute=0), "delivery.requests_per_minute", "greater than or equal to 1"),
         (with_("registry", fields=[{"crm": "a", "genesys": "b"}]), "registry.fields.0.genesys", "'b' is no field"),
@@ -260,8 +273,9 @@ def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch, nam
 
 @pytest.mark.usefixtures("set_environment")
 def test_an_empty_optional_variable_leaves_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CONTACT_SYNC_STATE_URL", "GENESYS_REGION", "GENESYS_BASE_URL"):
+    for name in OPTIONAL:
         monkeypatch.setenv(name, "")
     connections = load_connections()
     assert connections.state_url.get_secret_value() == "sqlite:///.contact_sync/state.db"
     assert (connections.genesys_region, connections.genesys_base_url) == (None, None)
+    assert connections.genesys_organization_id is None

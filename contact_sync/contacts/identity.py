@@ -108,6 +108,8 @@ class Directory:
         self._members: dict[str, set[RecordId]] = defaultdict(set)
         self._known_by: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
         self._barred: set[tuple[str, str]] = set()
+        self._sent: dict[RecordId, Link] = {}
+        self._unanswered: dict[str, list[Link]] = defaultdict(list)
 
     def link(self, record: RecordId) -> Link | None:
         """Return the record's link; a tombstone has no contact."""
@@ -126,6 +128,21 @@ class Directory:
         if link.record not in self._links:
             self.put(link)
 
+    def learn_unanswered(self, link: Link) -> None:
+        """Add a record as a request carried it whose answer is not known: perhaps its contact has become that."""
+        contact = str(link.contact)
+        self._unanswered[contact].append(link)
+        self._sent[link.record] = link
+        self._index(link, contact, +1)
+
+    def unanswered(self, contact: str) -> list[Link]:
+        """Return what requests for a contact carried whose answers are not known."""
+        return self._unanswered.get(contact, [])
+
+    def sent(self, record: RecordId) -> Link | None:
+        """Return a record as a request carried it whose answer is not known."""
+        return self._sent.get(record)
+
     def put(self, link: Link) -> None:
         """Add or replace the link of a record."""
         if old := self._links.get(link.record):
@@ -136,9 +153,12 @@ class Directory:
     def find(self, link: Link) -> Match:
         """Say which contact the record is, by the first rule that finds exactly one.
 
+        What was sent without an answer counts, for its own record and, by its identifiers, for others.
         E-mail and phone find only contacts whose name agrees, and a phone only where both have a last name: one
         mailbox or number may serve a family.
         """
+        if sent := self.sent(link.record):
+            return Match(contact=sent.contact, rule="unanswered")
         by_rule: dict[str, set[str]] = defaultdict(set)
         if link.business_key:
             by_rule["business key"].update(self._known_by.get(("key", link.business_key), ()))
@@ -154,7 +174,7 @@ class Directory:
         return Match()
 
     def _may_be(self, rule: str, fields: Contact, contact: str) -> bool:
-        members = [member.fields for member in self.members(contact)]
+        members = [member.fields for member in (*self.members(contact), *self.unanswered(contact))]
         if rule == "phone" and not all("lastName" in known for known in (fields, *members)):
             return False
         return all(_names_agree(fields, member) for member in members)
@@ -167,14 +187,17 @@ class Directory:
             members.add(link.record)
         else:
             members.discard(link.record)
+        self._index(link, link.contact, step)
+
+    def _index(self, link: Link, contact: str, step: int) -> None:
         keys = {*identifiers(link.account, link.fields)}
         if link.business_key:
             keys.add(("key", link.business_key))
         for key in keys:
             known = self._known_by[key]
-            known[link.contact] = known.get(link.contact, 0) + step
-            if not known[link.contact]:
-                del known[link.contact]
+            known[contact] = known.get(contact, 0) + step
+            if not known[contact]:
+                del known[contact]
 
 
 def _names_agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:

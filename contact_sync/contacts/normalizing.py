@@ -4,7 +4,7 @@ What belongs here: the meaning of one record's values. Who the record is belongs
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -21,21 +21,36 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 Row = dict[str, Any]
 
 
-def normalize(delta: pd.DataFrame, registry: Registry) -> pd.DataFrame:
+VERSION_COLUMNS = ("crm_id", "modified_at", "read_at", "version")
+"""The columns of `crm_delta` that tell a record's versions apart and put them in order."""
+
+Version = tuple[str, str]
+"""A version of a record: its crm_id and version."""
+
+
+def superseded(versions: pd.DataFrame) -> set[Version]:
+    """Return those of `versions`, a frame with `VERSION_COLUMNS`, that are not the newest of their record."""
+    ordered = versions.sort_values(["modified_at", "read_at", "version"])
+    older = ordered[ordered.duplicated("crm_id", keep="last")]
+    return set(zip(older["crm_id"], older["version"], strict=True))
+
+
+def normalize(delta: pd.DataFrame, registry: Registry, older: Collection[Version] | None = None) -> pd.DataFrame:
     """Return one canonical row for each row of `delta`, in the same order.
 
     Args:
-        delta: A frame that keeps `schemas.CRM_DELTA`.
+        delta: A frame that keeps `schemas.CRM_DELTA`, or a piece of one.
         registry: Which CRM field fills which field of the contact.
+        older: The versions that are superseded; found in `delta` unless given.
 
     Returns:
         A frame with the columns of `schemas.NORMALIZED_CONTACTS`. The newest version of each record is `ready` or
         `held`; older ones are `superseded`.
     """
-    newest = set(delta.sort_values(["modified_at", "read_at", "version"]).groupby("crm_id").tail(1).index)
+    older = superseded(delta) if older is None else older
     rows = (
-        _canonical(row, registry) if index in newest else _superseded(row)
-        for index, row in zip(delta.index, records(delta), strict=True)
+        _superseded(row) if (row["crm_id"], row["version"]) in older else _canonical(row, registry)
+        for row in records(delta)
     )
     return frame_of(NORMALIZED_CONTACTS, rows)
 

@@ -1,65 +1,44 @@
 """The plan of a window: for every row what to do and why, for every touched contact what to send.
 
 Pure: it reads a normalized frame and a directory, changes only that directory (so that the next window of a run
-sees what this one will have done), and returns the plan's rows. Sending belongs to `steps.deliver`.
+sees what this one will have done), and returns the plan's rows. What is sent belongs to `requests`, sending it to
+`steps.deliver`.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
-from contact_sync.contacts.fields import CONTACT_FIELDS, MAX_EXTERNAL_IDS
-from contact_sync.contacts.identity import NEW, Directory, Link, business_key
+from contact_sync.contacts.fields import CONTACT_FIELDS
+from contact_sync.contacts.identity import NEW, Directory, Link, RecordId, business_key
+from contact_sync.contacts.requests import Changes, ContactRequest, request_for
 from contact_sync.contacts.schemas import DEDUP_MATCHES, frame_of, records
-
-KEY = "key"
-"""Names the external source of the business keys; a CRM record's source is named after the CRM."""
 
 HIDDEN = "its change does not show in the contact: an account, or a value that loses to a newer record's"
 """Why a changed record needs no request; what changed still tells who it is."""
 
+NEWEST = "its version is now the contact's newest: its values win"
+"""Why a record that did not change needs a request..."""
+
+UNANSWERED = "a request for its contact was sent before and its answer is not known: it is sent whole"
+"""...or, more seldom."""
+
+TOGETHER = "its values are as before but newer: that counts where its contact is sent"
+"""Why a record that did not change is delivered, or fails, with the other records of its contact."""
+
 DELETE_GUARD = "delete guard"
 """The rule by which a mass delete is held."""
 
-ExternalId = tuple[str, str]
-"""An external id: the source's name and the value."""
+DELETE_GRACE = "delete grace"
+"""The rule by which a delete waits, in case the same person comes back under a new CRM id."""
 
-
-@dataclass(frozen=True, slots=True)
-class ContactRequest:
-    """What delivery sends for one contact.
-
-    Attributes:
-        kind: `upsert` or `remove`.
-        matching: (source name, value) of the external ids by which Genesys finds the contact, strongest first.
-        external_ids: (source name, value) of those that the contact carries from now on.
-        contact: The canonical contact to send.
-        clear: Fields that we delivered before and that the CRM has emptied.
-        release: Whether external ids that are not listed are taken off the contact.
-    """
-
-    kind: str
-    matching: tuple[ExternalId, ...] = field(default=(), repr=False)  # a business key holds a phone number
-    external_ids: tuple[ExternalId, ...] = field(default=(), repr=False)
-    contact: Mapping[str, str] = field(default_factory=dict, repr=False)
-    clear: tuple[str, ...] = ()
-    release: bool = False
-
-    def to_json(self) -> str:
-        """Return the request as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str) -> "ContactRequest":
-        """Read what `to_json` wrote."""
-        raw = json.loads(text)
-        for name in ("matching", "external_ids"):
-            raw[name] = tuple((source, value) for source, value in raw[name])
-        return cls(**raw | {"clear": tuple(raw["clear"])})
+WAITING = "waits for its grace period (delivery.delete_grace_minutes): the person may come back"
+"""Why."""
 
 
 @dataclass(slots=True)
@@ -72,11 +51,24 @@ class _Decision:
     reason: str | None = None
     link: Link | None = None
     request: ContactRequest | None = None
-    changes: Sequence[Mapping[str, str | None]] = field(default=(), repr=False)
+    changes: Changes = field(default=(), repr=False)
+
+    @property
+    def version(self) -> tuple[RecordId, str] | None:
+        return (self.link.record, self.link.version) if self.link else None
+
+
+def _always(_deleted_at: datetime) -> bool:
+    return True
 
 
 def make_plan(
-    normalized: pd.DataFrame, directory: Directory, *, source: str, max_removals: int | None = None
+    normalized: pd.DataFrame,
+    directory: Directory,
+    *,
+    source: str,
+    max_removals: int | None = None,
+    earned: Callable[[datetime], bool] = _always,
 ) -> pd.DataFrame:
     """Plan a window.
 
@@ -86,12 +78,14 @@ def make_plan(
         source: The CRM source's name.
         max_removals: If the window would remove more contacts than this from Genesys, none is removed: those
             deletes are held by the rule `DELETE_GUARD`. None: any number may go.
+        earned: Whether a delete that the CRM recorded at an instant may take the contact out of Genesys now. One
+            that may not is planned by the rule `DELETE_GRACE`, without a request, and not accepted.
 
     Returns:
         A frame with the columns of `schemas.DEDUP_MATCHES`, one row for each row of `normalized`, same order.
     """
     rows = list(records(normalized))
-    planner = _Planner(directory, source)
+    planner = _Planner(directory, source, earned)
     # Upserts go first: a re-indexed record's new id must find the contact before its old id leaves it.
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["kind"] != "upsert", rows[i]["modified_at"], i))
     removals = [i for i in order if rows[i]["kind"] != "upsert"]
@@ -102,35 +96,13 @@ def make_plan(
     return frame_of(DEDUP_MATCHES, (_plan_row(decisions[i]) for i in range(len(rows))))
 
 
-def combine(members: Iterable[Link]) -> dict[str, str]:
-    """Return the contact that records make together: field by field the newest non-empty value.
-
-    Args:
-        members: The contact's links, newest first.
-    """
-    links = list(members)
-    contact: dict[str, str] = {}
-    for name in CONTACT_FIELDS:
-        value = next((link.fields[name] for link in links if name in link.fields), None)
-        if value is not None:
-            contact[name] = value
-    return contact
-
-
-def external_ids(members: Iterable[Link]) -> tuple[tuple[str, str], ...]:
-    """Return the external ids of a contact: every CRM id first, then the business keys, as many as fit."""
-    links = list(members)
-    records = [link.record for link in links]
-    keys = [(KEY, link.business_key) for link in links if link.business_key]
-    return tuple(dict.fromkeys([*records, *keys]))[:MAX_EXTERNAL_IDS]
-
-
 class _Planner:
     """Decides row by row; remembers each touched contact as it was before the window."""
 
-    def __init__(self, directory: Directory, source: str) -> None:
+    def __init__(self, directory: Directory, source: str, earned: Callable[[datetime], bool]) -> None:
         self._directory = directory
         self._source = source
+        self._earned = earned
         self._before: dict[str, list[Link]] = {}
         self._guarded: set[str] = set()
         self._why_guarded = ""
@@ -145,7 +117,7 @@ class _Planner:
             self._guarded = gone
             self._why_guarded = (
                 f"{len(gone)} contacts would be removed, over the limit of {limit} (delivery.max_deletes, "
-                "delivery.max_delete_share): look at them, then run the window again with --allow-deletes"
+                "delivery.max_delete_share): look at them, then run again with --allow-deletes"
             )
 
     def decide(self, row: Mapping[str, Any]) -> _Decision:
@@ -167,7 +139,8 @@ class _Planner:
         fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
         account = row.get("account")
         live = old if old and old.contact else None
-        key = (old.business_key if old else None) or business_key(account, fields)
+        first = old or self._directory.sent((self._source, row["crm_id"]))
+        key = (first.business_key if first else None) or business_key(account, fields)
         link = self._link(row, live.contact if live else None, key, account=account, fields=fields)
         if live:
             same = (live.fields, live.account) == (fields, account)
@@ -176,16 +149,22 @@ class _Planner:
         if match.candidates:
             reason = f"the {match.rule} rule finds {len(match.candidates)} contacts"
             return _Decision(row, "hold", rule=match.rule, candidates=match.candidates, reason=reason)
-        contact = match.contact or f"{NEW}{row['crm_id']}"
+        own = f"{NEW}{row['crm_id']}"
+        contact = match.contact or own
         link = self._link(row, contact, key, account=account, fields=fields)
-        action = "merge" if match.contact else "create"
+        action = "create" if contact == own else "merge"
         return self._put(_Decision(row, action, rule=match.rule, link=link), link)
 
     def _decide_removal(self, row: Mapping[str, Any], old: Link | None) -> _Decision:
-        contact = old.contact if old else None
+        record = (self._source, row["crm_id"])
+        known = old if old and old.contact else self._directory.sent(record) or old
+        contact = known.contact if known else None
         if contact in self._guarded:
             return _Decision(row, "hold", contact=contact, rule=DELETE_GUARD, reason=self._why_guarded)
-        tombstone = self._link(row, None, old.business_key if old else None)
+        others = any(link.record != record for link in self._directory.members(contact or ""))
+        if contact and not others and not self._earned(row["modified_at"]):
+            return _Decision(row, "delete", contact=contact, rule=DELETE_GRACE, reason=WAITING)
+        tombstone = self._link(row, None, known.business_key if known else None)
         reason = f"merged into {row['merged_into']} in the CRM" if row["kind"] == "merge" else None
         if contact is None:
             self._directory.put(tombstone)
@@ -234,40 +213,21 @@ class _Planner:
             self._attach_request(contact, rows)
 
     def _attach_request(self, contact: str, decisions: Sequence[_Decision]) -> None:
-        request, changes = self._request(contact)
+        before, after = self._before[contact], self._directory.members(contact)
+        request, changes = request_for(before, after, self._directory.unanswered(contact))
         if request:
             lead = next((one for one in decisions if one.action != "unchanged"), decisions[0])
             lead.request, lead.changes = request, changes
             if lead.action == "unchanged":
-                lead.action, lead.reason = "update", "its version is now the contact's newest: its values win"
+                lead.action, lead.reason = "update", NEWEST if changes else UNANSWERED
+        delivered = {(link.record, link.version) for link in before}
         for decision in decisions:
             if request is None and decision.action == "update":
                 decision.action, decision.reason = "unchanged", HIDDEN
+            if request and decision.action == "unchanged" and decision.version not in delivered:
+                decision.action, decision.reason = "update", TOGETHER
             if decision.action == "merge" and len(self._directory.members(contact)) == 1:
                 decision.action, decision.reason = "update", "re-indexed: the same person under a new CRM id"
-
-    def _request(self, contact: str) -> tuple[ContactRequest | None, Sequence[Mapping[str, str | None]]]:
-        before, after = self._before[contact], self._directory.members(contact)
-        old, new = combine(before), combine(after)
-        changes = [
-            {"field": name, "old": old.get(name), "new": new.get(name)}
-            for name in CONTACT_FIELDS
-            if old.get(name) != new.get(name)
-        ]
-        if not after:
-            return (ContactRequest("remove"), changes) if before else (None, [])
-        ids, had = external_ids(after), external_ids(before)
-        if not changes and set(ids) == set(had):
-            return None, []
-        request = ContactRequest(
-            "upsert",
-            matching=tuple(dict.fromkeys([*had, *ids])),
-            external_ids=ids,
-            contact=new,
-            clear=tuple(name for name in old if name not in new),
-            release=bool(set(had) - set(ids)),
-        )
-        return request, changes
 
 
 def _plan_row(decision: _Decision) -> dict[str, Any]:

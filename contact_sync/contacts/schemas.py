@@ -24,9 +24,9 @@ OUTCOMES: Mapping[str, str] = {
     "updated": "changed in Genesys",
     "unchanged": "already true, nothing sent",
     "deleted": "gone from the CRM",
-    "merged": "joined to another record's contact",
+    "merged": "joined another record's contact",
     "held": "not sent, for a reason",
-    "queued": "kept for another attempt",
+    "queued": "kept for a retry",
     "dead": "refused for good, kept",
 }
 """How a row can end, and what that means; each row that was read ends in exactly one."""

@@ -4,7 +4,6 @@ What belongs here: opening these, and the refusal of a frame that breaks its con
 belongs to the step.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,22 +11,17 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from contact_sync.contacts.planning import DELETE_GUARD
-from contact_sync.contacts.schemas import SCHEMAS, ContractError, check
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import CrmSource
 from contact_sync.crm.sql import SqlSource
-from contact_sync.genesys.auth import TokenManager
 from contact_sync.genesys.client import GenesysClient
-from contact_sync.genesys.regions import resolve
 from contact_sync.settings import ConfigurationError, Connections, Settings
 from contact_sync.state.database import open_database
 from contact_sync.state.frames import FrameStore
 from contact_sync.state.pace import SharedPace
 from contact_sync.state.store import Store
-
-FEW_ROWS = 20
-"""Below this many rows a share says nothing."""
+from contact_sync.steps.connect import Way, destination_of, open_genesys
+from contact_sync.steps.tally import Tally, tally_of
 
 
 def utc_now() -> datetime:
@@ -59,6 +53,14 @@ class SyncContext:
         check_frame(asset, frame, self.settings.sync.max_held_share)
         return frame
 
+    def tally(self, asset: str, window: Window) -> Tally:
+        """Return what is counted of a stored frame, read piece by piece, and whether it keeps its contract.
+
+        Raises:
+            StateError: There is no such frame, or its file is damaged.
+        """
+        return tally_of(asset, self.frames.pieces(asset, window), self.settings.sync.max_held_share)
+
 
 def check_frame(asset: str, frame: pd.DataFrame, max_held_share: float) -> None:
     """Refuse a frame that breaks its contract: its columns, types and keys, and the share of rows held.
@@ -66,33 +68,7 @@ def check_frame(asset: str, frame: pd.DataFrame, max_held_share: float) -> None:
     Raises:
         ContractError: With the columns and rules, or the share; without values.
     """
-    check(SCHEMAS[asset], frame)
-    held = held_share(asset, frame)
-    if len(frame) >= FEW_ROWS and held > max_held_share:
-        raise ContractError(
-            f"{asset} holds {held:.0%} of {len(frame)} rows, over sync.max_held_share ({max_held_share:.0%}): "
-            "look at the reasons in its frame, or raise the setting"
-        )
-
-
-def held_share(asset: str, frame: pd.DataFrame) -> float:
-    """Return the share of rows that are held as bad or unclear, 0 for assets that hold none.
-
-    Deletes that the guard holds are neither: a mass delete stops no other row.
-    """
-    if frame.empty:
-        return 0.0
-    if asset == "normalized_contacts":
-        return float((frame["state"] == "held").mean())
-    if asset == "dedup_matches":
-        return float(((frame["action"] == "hold") & (frame["rule"] != DELETE_GUARD)).mean())
-    return 0.0
-
-
-def digest(frame: pd.DataFrame) -> str:
-    """Return a hash of which versions a frame holds, whatever their order."""
-    versions = sorted(zip(frame["crm_id"], frame["version"], strict=True))
-    return hashlib.sha256("\x1e".join("\x1f".join(pair) for pair in versions).encode()).hexdigest()
+    tally_of(asset, [frame], max_held_share).require()
 
 
 @contextmanager
@@ -107,15 +83,38 @@ def open_sync(
         allow_deletes: Whether a window may remove more contacts than the settings allow.
 
     Raises:
-        ConfigurationError: A setting is wrong.
+        ConfigurationError: A setting is wrong, or the organisation is not the one that the settings name.
         CrmConfigurationError: The CRM's URL is wrong.
         StateError: The state database cannot be used.
+        GenesysError: The region was to be found and could not be, or the organisation to be confirmed.
     """
+    destination = destination_of(settings, connections)
+    source = open_source(settings, connections)
+    engine = open_database(connections.state_url.get_secret_value())
     try:
-        hosts = resolve(connections.genesys_region, connections.genesys_base_url)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
-    source = SqlSource(
+        frames = FrameStore(settings.frames, settings.crm.name)
+        with open_genesys(Way(destination, settings, engine, utc_now)) as genesys:
+            yield SyncContext(
+                settings,
+                source,
+                Store(engine),
+                frames,
+                genesys.client,
+                genesys.pace,
+                allow_deletes=allow_deletes,
+            )
+    finally:
+        source.close()
+        engine.dispose()
+
+
+def open_source(settings: Settings, connections: Connections) -> SqlSource:
+    """Return the CRM, not connected to yet.
+
+    Raises:
+        CrmConfigurationError: Its URL is wrong.
+    """
+    return SqlSource(
         connections.crm_url.get_secret_value(),
         settings.crm.table,
         settings.registry.crm_fields,
@@ -123,16 +122,6 @@ def open_sync(
         settle=settings.sync.settle,
         page_size=settings.crm.page_size,
     )
-    engine = open_database(connections.state_url.get_secret_value())
-    try:
-        client_id, secret = connections.genesys_client_id, connections.genesys_client_secret.get_secret_value()
-        pace = SharedPace(engine, f"{hosts.region}/{client_id}", per_minute=settings.delivery.requests_per_minute)
-        genesys = GenesysClient(hosts, TokenManager(hosts, client_id, secret), pace)
-        frames = FrameStore(settings.frames, settings.crm.name)
-        yield SyncContext(settings, source, Store(engine), frames, genesys, pace, allow_deletes=allow_deletes)
-    finally:
-        source.close()
-        engine.dispose()
 
 
 def windows_of(settings: Settings, start: datetime, end: datetime) -> Sequence[Window]:

@@ -1,37 +1,27 @@
 """genesys_upserts: the plan carried out, and the window committed once every row of it is accounted for.
 
-What belongs here: order, batches, and when a window counts as done. What a batch's answers mean for each row
-belongs to `outcomes`; how a request travels belongs to `genesys`.
+What belongs here: the order of a window's rows, and when a window counts as done. How a plan's requests are sent
+belongs to `sending`, what the answers mean for each row to `outcomes`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 
-from contact_sync.contacts.planning import ContactRequest
 from contact_sync.contacts.schemas import GENESYS_UPSERTS, OUTCOMES, frame_of
 from contact_sync.contacts.window import Window
-from contact_sync.genesys.answers import ItemResult
-from contact_sync.genesys.client import MAX_UPSERTS
-from contact_sync.genesys.errors import GenesysRetryableError
-from contact_sync.genesys.payloads import ExternalId, Upsert
-from contact_sync.state.bulk import chunks
-from contact_sync.steps.context import SyncContext, digest
-from contact_sync.steps.match import match
-from contact_sync.steps.outcomes import Outcomes, Task, tasks_of
-
-MAX_FAILED_BATCHES = 3
-"""After this many batches in a row that Genesys did not answer, the window is left for the next run."""
-
-MAX_REMOVALS = 50
-"""Contacts removed in one request; Genesys does not document its limit, and the client halves what is too much."""
-
-Send = Callable[[Sequence[Task]], list[ItemResult]]
+from contact_sync.state.frames import PIECE, FrameWriter
+from contact_sync.steps.context import SyncContext
+from contact_sync.steps.match import new_directory, plan_rows
+from contact_sync.steps.outcomes import Outcomes
+from contact_sync.steps.sending import Sender
+from contact_sync.steps.tally import Tally
 
 Progress = Callable[[Window, int, int], None]
-"""Told how far delivery is: the window, contacts done, contacts in all."""
+"""Told how far delivery is: the window, rows that have ended, rows in all."""
 
 
 class AccountingError(Exception):
@@ -40,155 +30,190 @@ class AccountingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of one window."""
+    """What became of one window.
+
+    Attributes:
+        window: The window.
+        counts: Rows by outcome.
+        held_because: Rows held, by reason.
+        requests: API requests that this run sent for it.
+        writes: Those of them that change something.
+        seconds: How long delivery took.
+    """
 
     window: Window
-    frame: pd.DataFrame
+    counts: Mapping[str, int]
+    held_because: Mapping[str, int]
     requests: int
     writes: int
     seconds: float
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """Rows by outcome."""
-        return {str(outcome): int(count) for outcome, count in self.frame["outcome"].value_counts().items()}
+    def rows(self) -> int:
+        """Rows that were read."""
+        return sum(self.counts.values())
 
 
 def deliver(
     context: SyncContext, windows: Sequence[Window], run_id: str, progress: Progress | None = None
-) -> list[Delivered]:
-    """Carry out the plans of windows in order, committing each window in the ledger.
+) -> Iterator[Delivered]:
+    """Carry out the plans of windows in order, committing each window in the ledger before yielding it.
 
-    Each plan is made again just before it is carried out: an earlier window of this run, or another run, may have
-    moved the state on since, with or without a request. Planning takes a few percent of the time that Genesys'
-    rate limit leaves between the requests.
+    One process delivers at a time. A large window streams through in portions: first its upserts, so that a
+    re-indexed record's new id finds the contact, then its removals. Each portion is planned again just before it
+    is sent, since an earlier portion, an earlier window or another run may have moved the state on. Planning takes
+    a few percent of the time that the rate limit leaves.
 
     Raises:
-        StateError: A plan is missing or damaged, or a frame cannot be written.
+        StateError: A plan is missing or damaged, or something cannot be stored.
         ContractError: A plan breaks its contract; nothing of its window is sent.
         GenesysFatalError: Genesys refuses every request: credentials, permissions.
         GenesysRetryableError: Genesys does not answer; the window stays open.
         AccountingError: Rows that were read are not in the plan, or have no outcome.
     """
-    return [_deliver_window(context, window, run_id, progress) for window in windows]
+    with Sender(context.genesys, context.settings.delivery.concurrency) as sender:
+        for window in windows:
+            yield _Delivery(context, window, run_id, sender, progress).run()
 
 
-def _current_plan(context: SyncContext, window: Window) -> pd.DataFrame:
-    context.checked("dedup_matches", window)
-    plan = match(context, [window])[window]
-    if digest(plan) != digest(context.frames.read("crm_delta", window)):
-        raise AccountingError(
-            f"{window}: the plan does not hold the rows that crm_delta does; nothing was sent: materialise "
-            "normalized_contacts and dedup_matches for that window again"
+@dataclass(frozen=True, slots=True)
+class _OfWindow:
+    """The origin of a window's rows; see `outcomes.Origin`."""
+
+    context: SyncContext
+    its: Window
+
+    def window(self, crm_id: str) -> Window:  # noqa: ARG002 (the same for all)
+        return self.its
+
+    def attempts(self, crm_id: str, version: str) -> int:  # noqa: ARG002 (the first try)
+        return 0
+
+    def delta(self, crm_ids: Collection[str]) -> pd.DataFrame:
+        return self.context.frames.find("crm_delta", self.its, "crm_id", crm_ids)
+
+
+class _Delivery:
+    """One window on its way."""
+
+    def __init__(
+        self, context: SyncContext, window: Window, run_id: str, sender: Sender, progress: Progress | None
+    ) -> None:
+        self._context = context
+        self._window = window
+        self._run_id = run_id
+        self._sender = sender
+        self._progress = progress
+        self._tally = Tally("genesys_upserts")
+        self._ended = 0
+        self._newest: datetime | None = None
+
+    def run(self) -> Delivered:
+        """Deliver and commit, unless another run committed the same rows while this one waited for its turn."""
+        store, window = self._context.store, self._window
+        before = self._ledger()
+        with store.delivery_lock() as confirm:
+            plan = self._checked_plan()  # now, since whom we waited for may have read the window anew
+            now = self._ledger()
+            if now and now != before and now["digest"] == plan.digest:
+                return self._committed_by_another(now)
+            client, started = self._context.genesys, time.monotonic()
+            requests, writes = client.requests_sent, client.writes_sent
+            with self._context.frames.writer("genesys_upserts", window) as file:
+                self._carry_out(file, plan.rows, confirm)
+                self._account(plan.rows)
+                confirm()
+            delivered = Delivered(
+                window,
+                counts={outcome: self._tally.values["outcome"][outcome] for outcome in OUTCOMES},
+                held_because=dict(self._tally.held_because.most_common()),
+                requests=client.requests_sent - requests,
+                writes=client.writes_sent - writes,
+                seconds=time.monotonic() - started,
+            )
+            self._commit(delivered, plan.digest)
+        return delivered
+
+    def _checked_plan(self) -> Tally:
+        """Return the tally of the stored plan, refused unless it holds the very rows that were read."""
+        plan = self._context.tally("dedup_matches", self._window).require()
+        tallies = (self._context.tally(asset, self._window) for asset in ("crm_delta", "normalized_contacts"))
+        if any(tally.require().digest != plan.digest for tally in tallies):
+            raise AccountingError(
+                f"{self._window}: the plan does not hold the rows that crm_delta does; nothing was sent: "
+                "materialise normalized_contacts and dedup_matches for that window again"
+            )
+        return plan
+
+    def _carry_out(self, file: FrameWriter, rows: int, confirm: Callable[[], None]) -> None:
+        file.append(frame_of(GENESYS_UPSERTS, []))
+        for portion in self._portions(rows):
+            if len(portion):
+                confirm()
+                self._deliver(portion.reset_index(drop=True), file, rows)
+
+    def _portions(self, rows: int) -> Iterator[pd.DataFrame]:
+        """Yield the window in what is planned at once: whole where it fits, else its upserts before its removals.
+
+        All removals are one portion, because the delete guard weighs them together.
+        """
+        pieces = self._context.frames.pieces("normalized_contacts", self._window, rows=PIECE)
+        if rows <= PIECE:
+            yield from pieces
+            return
+        removals: list[pd.DataFrame] = []
+        for piece in pieces:
+            is_upsert = piece["kind"] == "upsert"
+            removals.append(piece[~is_upsert])
+            yield piece[is_upsert]
+        yield pd.concat(removals)
+
+    def _deliver(self, normalized: pd.DataFrame, file: FrameWriter, rows: int) -> None:
+        context = self._context
+        plan = plan_rows(context, normalized, new_directory(context), [self._window])
+        outcomes = Outcomes(context, _OfWindow(context, self._window), self._run_id, plan)
+        self._sender.carry_out(outcomes, lambda ended: self._tell(ended, rows))
+        frame = outcomes.frame()
+        self._tally.add(frame)
+        file.append(frame)
+        newest = plan["modified_at"].max().to_pydatetime()
+        self._newest = max(self._newest or newest, newest)
+
+    def _tell(self, ended: int, rows: int) -> None:
+        self._ended += ended
+        if self._progress:
+            self._progress(self._window, self._ended, rows)
+
+    def _account(self, rows: int) -> None:
+        if self._tally.rows != rows:
+            raise AccountingError(
+                f"{self._window}: {rows} rows were read but {self._tally.rows} have an outcome; "
+                "the window is not committed: please report this"
+            )
+
+    def _commit(self, delivered: Delivered, digest: str) -> None:
+        """Write the window's row of the ledger: from now on its rows are accounted for."""
+        self._context.store.commit_window(
+            {
+                "source": self._context.source.name,
+                "window_start": self._window.start,
+                "window_end": self._window.end,
+                "rows_read": delivered.rows,
+                "outcomes": delivered.counts,
+                "requests": delivered.requests,
+                "writes": delivered.writes,
+                "seconds": delivered.seconds,
+                "digest": digest,
+                "newest_modified_at": self._newest,
+                "run_id": self._run_id,
+                "committed_at": self._context.clock(),
+            }
         )
-    return plan
 
+    def _ledger(self) -> Mapping[str, object] | None:
+        return self._context.store.ledger_row(self._context.source.name, self._window)
 
-def _deliver_window(context: SyncContext, window: Window, run_id: str, progress: Progress | None) -> Delivered:
-    plan = _current_plan(context, window)
-    client, started = context.genesys, time.monotonic()
-    requests, writes = client.requests_sent, client.writes_sent
-    outcomes = Outcomes(context, window, run_id)
-    _send(context, outcomes, plan, progress)
-    frame = frame_of(GENESYS_UPSERTS, outcomes.rows(plan))
-    result = Delivered(
-        window, frame, client.requests_sent - requests, client.writes_sent - writes, time.monotonic() - started
-    )
-    _commit(context, result, plan, run_id)
-    return result
-
-
-def _send(context: SyncContext, outcomes: Outcomes, plan: pd.DataFrame, progress: Progress | None) -> None:
-    tasks = tasks_of(plan)
-    outcomes.record_unsent([task for task in tasks if task.request is None])
-    asked = [task for task in tasks if task.request]
-    done = failed_in_a_row = 0
-    for batch, send in _batches(context, asked):
-        try:
-            results = {result.tracker: result for result in send(batch)}
-            failed_in_a_row = 0
-        except GenesysRetryableError as error:
-            failed_in_a_row += 1
-            if failed_in_a_row == MAX_FAILED_BATCHES:
-                raise
-            results = {task.contact: _unanswered(task, error) for task in batch}
-        outcomes.record(batch, results)
-        done += len(batch)
-        if progress:
-            progress(outcomes.window, done, len(asked))
-
-
-def _batches(context: SyncContext, tasks: Sequence[Task]) -> Iterator[tuple[Sequence[Task], Send]]:
-    """Yield what goes into one request, and how it is sent: upserts before removals."""
-    upserts = [task for task in tasks if task.request and task.request.kind == "upsert"]
-    removals = [task for task in tasks if task.request and task.request.kind == "remove"]
-    if upserts:
-        source_ids = {
-            name: context.genesys.ensure_external_source(external_source(name))
-            for name in dict.fromkeys(name for task in upserts for name in _sources(task))
-        }
-        for batch in chunks(upserts, MAX_UPSERTS):
-            yield batch, lambda these: context.genesys.upsert([_upsert(task, source_ids) for task in these])
-    for batch in chunks(removals, MAX_REMOVALS):
-        yield batch, lambda these: context.genesys.remove([task.contact for task in these])
-
-
-def external_source(name: str) -> str:
-    """Return what the external source of a CRM, or of the business keys, is called in Genesys."""
-    return f"contact_sync {name}"
-
-
-def _sources(task: Task) -> Iterator[str]:
-    if task.request:
-        for source, _ in (*task.request.matching, *task.request.external_ids):
-            yield source
-
-
-def _upsert(task: Task, source_ids: Mapping[str, str]) -> Upsert:
-    request = task.request or ContactRequest("upsert")
-    return Upsert(
-        tracker=task.contact,
-        matching=tuple(ExternalId(source_ids[source], value) for source, value in request.matching),
-        external_ids=tuple(ExternalId(source_ids[source], value) for source, value in request.external_ids),
-        contact=request.contact,
-        clear=request.clear,
-        release=request.release,
-    )
-
-
-def _unanswered(task: Task, error: GenesysRetryableError) -> ItemResult:
-    return ItemResult(
-        tracker=task.contact,
-        status=error.status or 0,
-        contact_id=None,
-        code=error.code or "no answer",
-        retryable=True,
-        correlation_id=error.correlation_id,
-    )
-
-
-def _commit(context: SyncContext, result: Delivered, plan: pd.DataFrame, run_id: str) -> None:
-    """Store the outcomes and write the window's row of the ledger: both, or the window stays open."""
-    counts = {outcome: result.counts.get(outcome, 0) for outcome in OUTCOMES}
-    if sum(counts.values()) != len(plan):
-        raise AccountingError(
-            f"{result.window}: {len(plan)} rows were read but {sum(counts.values())} have an outcome; "
-            "the window is not committed: please report this"
-        )
-    context.frames.write("genesys_upserts", result.window, result.frame)
-    context.store.commit_window(
-        {
-            "source": context.source.name,
-            "window_start": result.window.start,
-            "window_end": result.window.end,
-            "rows_read": len(plan),
-            "outcomes": counts,
-            "requests": result.requests,
-            "writes": result.writes,
-            "seconds": result.seconds,
-            "digest": digest(plan),
-            "newest_modified_at": plan["modified_at"].max().to_pydatetime() if len(plan) else None,
-            "run_id": run_id,
-            "committed_at": context.clock(),
-        }
-    )
+    def _committed_by_another(self, row: Mapping[str, object]) -> Delivered:
+        held = self._context.tally("genesys_upserts", self._window).require().held_because
+        counts = row["outcomes"] if isinstance(row["outcomes"], dict) else {}
+        return Delivered(self._window, counts, dict(held.most_common()), requests=0, writes=0, seconds=0.0)

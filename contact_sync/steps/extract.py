@@ -3,10 +3,11 @@
 What belongs here: reading a window whole, or not at all. Cleaning belongs to `normalize`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from contact_sync.contacts.schemas import CRM_DELTA, CRM_PREFIX, frame_of
@@ -19,35 +20,63 @@ class WindowNotClosedError(Exception):
     """A window ends later than the CRM can safely be read; nothing was read."""
 
 
-def extract(context: SyncContext, window: Window) -> pd.DataFrame:
-    """Read a window, store its frame, and remember CRM fields that the registry does not list.
+def extract(context: SyncContext, window: Window) -> None:
+    """Read a window, store its `crm_delta`, and remember CRM fields that the registry does not list.
 
-    Returns:
-        The frame, with the columns of `schemas.CRM_DELTA` and one column for each CRM field.
+    Pages of the CRM are stored as they come, so that a window of any size needs the memory of a page.
 
     Raises:
         WindowNotClosedError: The window has not settled yet.
         CrmError: The CRM could not be read; the older frame stays.
         StateError: The frame could not be written.
     """
-    frame = read_delta(context, window)
-    context.frames.write("crm_delta", window, frame)
+    with context.frames.writer("crm_delta", window) as file:
+        for piece in delta_pieces(context, window):
+            file.append(piece)
     unlisted = context.source.unlisted(window)
     ignored = context.settings.registry.ignored
     counts = {name: count for name, count in unlisted.items() if name not in ignored}
     context.store.note_unmapped(context.source.name, window, counts)
-    return frame
 
 
-def read_delta(context: SyncContext, window: Window) -> pd.DataFrame:
-    """Read a window, and the overlap before it, without storing anything."""
+def delta_pieces(context: SyncContext, window: Window) -> Iterator[pd.DataFrame]:
+    """Read a window, and the overlap before it, without storing anything.
+
+    Yields:
+        Its `crm_delta` in pieces, the first of them empty: the columns of `schemas.CRM_DELTA` and one column for
+        each CRM field.
+    """
     require_closed(context, window)
-    fields = context.settings.registry.crm_fields
-    changes = _changes(context, window.widened(context.settings.sync.overlap))
+    yield delta_of(context, [])
     read_at = context.clock()
-    frame = frame_of(CRM_DELTA, (_row(change, read_at, fields) for change in changes), _columns(fields))
-    # A page that is read twice brings the same rows; rows that differ under one key break the contract instead.
-    return frame.drop_duplicates(ignore_index=True)
+    repeats = _Repeats()
+    for page in context.source.changes(window.widened(context.settings.sync.overlap)):
+        yield repeats.dropped(delta_of(context, ((change, read_at) for change in page)))
+
+
+class _Repeats:
+    """Drops rows that were read before: a page that is read twice brings the same rows.
+
+    Rows that differ under one key stay, and break the contract. What was read is kept as sorted 64-bit hashes:
+    eight megabytes for a million rows.
+    """
+
+    def __init__(self) -> None:
+        self._seen = np.array([], dtype=np.uint64)
+
+    def dropped(self, piece: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of a piece that are new."""
+        hashes = pd.util.hash_pandas_object(piece, index=False).to_numpy()
+        new = ~(np.isin(hashes, self._seen) | pd.Series(hashes).duplicated().to_numpy())
+        fresh = np.sort(hashes[new])
+        self._seen = np.insert(self._seen, np.searchsorted(self._seen, fresh), fresh)
+        return piece[new]
+
+
+def delta_of(context: SyncContext, changes: Iterable[tuple[Change, datetime]]) -> pd.DataFrame:
+    """Return changes, each with the time when it was read, as a frame with the columns of `schemas.CRM_DELTA`."""
+    fields = context.settings.registry.crm_fields
+    return frame_of(CRM_DELTA, (_row(change, read_at, fields) for change, read_at in changes), _columns(fields))
 
 
 def require_closed(context: SyncContext, window: Window) -> None:
@@ -62,11 +91,6 @@ def require_closed(context: SyncContext, window: Window) -> None:
             f"the window {window} is not closed: the CRM can be read up to {horizon:%Y-%m-%dT%H:%M:%SZ}; "
             "choose an earlier window or wait"
         )
-
-
-def _changes(context: SyncContext, window: Window) -> Iterator[Change]:
-    for page in context.source.changes(window):
-        yield from page
 
 
 def _row(change: Change, read_at: datetime, fields: Sequence[str]) -> Mapping[str, Any]:

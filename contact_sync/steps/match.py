@@ -12,7 +12,9 @@ from contact_sync.contacts.identity import Directory, Link, business_key
 from contact_sync.contacts.planning import make_plan
 from contact_sync.contacts.schemas import records
 from contact_sync.contacts.window import Window
-from contact_sync.steps.context import FEW_ROWS, SyncContext
+from contact_sync.steps.context import SyncContext
+from contact_sync.steps.grace import deletes_earned
+from contact_sync.steps.tally import FEW_ROWS
 
 
 def match(context: SyncContext, windows: Sequence[Window]) -> Mapping[Window, pd.DataFrame]:
@@ -37,12 +39,37 @@ def plan_windows(
     context: SyncContext, normalized: Iterable[tuple[Window, pd.DataFrame]]
 ) -> Iterator[tuple[Window, pd.DataFrame]]:
     """Yield the plan of each window without storing anything."""
-    source = context.source.name
-    directory = Directory(shared_threshold=context.settings.identity.shared_threshold)
+    directory = new_directory(context)
+    committing: list[Window] = []
     for window, frame in normalized:
-        context.store.fill(directory, list(_wanted(frame, source)))
-        limit = None if context.allow_deletes else _most_removals(context, frame)
-        yield window, make_plan(frame, directory, source=source, max_removals=limit)
+        committing.append(window)
+        yield window, plan_rows(context, frame, directory, committing)
+
+
+def plan_rows(
+    context: SyncContext, normalized: pd.DataFrame, directory: Directory, committing: Sequence[Window] = ()
+) -> pd.DataFrame:
+    """Plan rows of `normalized_contacts` against what the state database knows now.
+
+    Args:
+        context: The sync.
+        normalized: The rows.
+        directory: What earlier rows of the same run are planned to become.
+        committing: Windows whose upserts have gone out, or go out with these rows.
+
+    Returns:
+        The plan, with the columns of `schemas.DEDUP_MATCHES`.
+    """
+    source = context.source.name
+    context.store.fill(directory, list(_wanted(normalized, source)))
+    limit = None if context.allow_deletes else _most_removals(context, normalized)
+    earned = deletes_earned(context, committing)
+    return make_plan(normalized, directory, source=source, max_removals=limit, earned=earned)
+
+
+def new_directory(context: SyncContext) -> Directory:
+    """Return a directory that knows nothing yet."""
+    return Directory(shared_threshold=context.settings.identity.shared_threshold)
 
 
 def _most_removals(context: SyncContext, normalized: pd.DataFrame) -> int:

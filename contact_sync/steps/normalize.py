@@ -1,22 +1,44 @@
-"""normalized_contacts: the rows of a window, clean and canonical, or held with a reason."""
+"""normalized_contacts: the rows of a window, clean and canonical, or held with a reason.
 
+What belongs here: finding a record's newest version among all pieces of a window. What a value means belongs to
+`contacts.normalizing`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from contact_sync.contacts.normalizing import VERSION_COLUMNS, Version, superseded
 from contact_sync.contacts.normalizing import normalize as normalize_frame
 from contact_sync.contacts.window import Window
 from contact_sync.steps.context import SyncContext
 
 
-def normalize(context: SyncContext, window: Window) -> pd.DataFrame:
-    """Normalize a window's `crm_delta` and store the frame.
-
-    Returns:
-        The frame, with the columns of `schemas.NORMALIZED_CONTACTS`; a row for each row of `crm_delta`.
+def normalize(context: SyncContext, window: Window) -> None:
+    """Normalize a window's `crm_delta` piece by piece and store the frame: a row for each row of `crm_delta`.
 
     Raises:
         StateError: `crm_delta` has no frame for the window, or a frame cannot be read or written.
         ContractError: `crm_delta` breaks its contract.
     """
-    frame = normalize_frame(context.checked("crm_delta", window), context.settings.registry)
-    context.frames.write("normalized_contacts", window, frame)
-    return frame
+    context.tally("crm_delta", window).require()
+    older = _superseded(context, window)
+    with context.frames.writer("normalized_contacts", window) as file:
+        for piece in context.frames.pieces("crm_delta", window):
+            file.append(normalize_frame(piece, context.settings.registry, older))
+
+
+def _superseded(context: SyncContext, window: Window) -> set[Version]:
+    """Return the versions of a window that are not the newest; only records with several are held in memory."""
+
+    def versions() -> Iterator[tuple[pd.DataFrame, NDArray[np.uint64]]]:
+        for piece in context.frames.pieces("crm_delta", window, columns=VERSION_COLUMNS):
+            yield piece, pd.util.hash_array(piece["crm_id"].to_numpy(dtype=object))
+
+    hashes = pd.Series(np.concatenate([hashed for _, hashed in versions()]))
+    repeated = hashes[hashes.duplicated()].unique()
+    if not len(repeated):
+        return set()
+    return superseded(pd.concat([piece[np.isin(hashed, repeated)] for piece, hashed in versions()]))

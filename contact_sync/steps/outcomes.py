@@ -1,32 +1,31 @@
 """What each row of a plan became, and what the state database remembers of it.
 
 What belongs here: turning Genesys' answers into outcomes, links, audit entries and retries. What is sent, and
-when, belongs to `deliver`.
+when, belongs to `sending`.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from contact_sync.contacts.identity import NEW, Link
-from contact_sync.contacts.planning import HIDDEN, ContactRequest
-from contact_sync.contacts.schemas import CRM_PREFIX, records
+from contact_sync.contacts.planning import DELETE_GRACE, HIDDEN
+from contact_sync.contacts.requests import ContactRequest
+from contact_sync.contacts.schemas import CRM_PREFIX, GENESYS_UPSERTS, frame_of, records
 from contact_sync.contacts.window import Window
 from contact_sync.genesys.answers import ItemResult
+from contact_sync.state.database import StateError
 from contact_sync.state.store import Delivery
+from contact_sync.steps.backoff import next_attempt
 from contact_sync.steps.context import SyncContext
 
 Row = dict[str, Any]
 Version = tuple[str, str]
-
-RETRY_AFTER = timedelta(minutes=5)
-"""How long a queued change waits for its next attempt."""
 
 _OUTCOME_OF = {
     "create": "created",
@@ -78,17 +77,34 @@ def tasks_of(plan: pd.DataFrame) -> list[Task]:
     ]
 
 
+class Origin(Protocol):
+    """Where the rows of a plan come from: a window, or the retry queue."""
+
+    def window(self, crm_id: str) -> Window:
+        """Return the window that brought the record's change."""
+        ...
+
+    def attempts(self, crm_id: str, version: str) -> int:
+        """Return how often this version was tried before."""
+        ...
+
+    def delta(self, crm_ids: Collection[str]) -> pd.DataFrame:
+        """Return the rows of `crm_delta` of these records: the changes as the CRM gave them."""
+        ...
+
+
 @dataclass
 class Outcomes:
-    """Collects the endings of one window's rows, storing each batch as it comes."""
+    """Collects the endings of a plan's rows, storing each batch as it comes."""
 
     context: SyncContext
-    window: Window
+    origin: Origin
     run_id: str
+    plan: pd.DataFrame
     _endings: dict[Version, _Ending] = field(default_factory=dict)
 
     def record_unsent(self, tasks: Sequence[Task]) -> None:
-        """Store the new versions of rows that need no request."""
+        """Store the new versions of rows that need no request, and deletes that wait for their grace period."""
         links: list[Link] = []
         for task in tasks:
             known = task.contact or None
@@ -96,7 +112,12 @@ class Outcomes:
                 links.append(self._link(row, known))
                 self._endings[_version(row)] = _Ending("unchanged", known, row.get("reason"))
         touched = {task.contact for task in tasks if any(row.get("reason") == HIDDEN for row in task.rows)}
-        self.context.store.record(Delivery(links=links, touched=touched), self.context.clock())
+        retries = [self._deferred(row) for row in records(self.plan.loc[self.plan["rule"] == DELETE_GRACE])]
+        self.context.store.record(Delivery(links=links, touched=touched, retries=retries), self.context.clock())
+
+    def send(self, tasks: Sequence[Task]) -> None:
+        """Remember what a batch is about to carry, in case its answer never comes."""
+        self.context.store.send([link for task in tasks for link in self._sent(task)])
 
     def record(self, tasks: Sequence[Task], results: Mapping[str, ItemResult]) -> None:
         """Store what a batch did, in one transaction: links of what succeeded, retries of what failed."""
@@ -105,11 +126,13 @@ class Outcomes:
         renamed: list[tuple[str, str]] = []
         audit: list[Row] = []
         retries: list[Row] = []
+        refused: list[Link] = []
         for task in tasks:
             result = results[task.contact]
             audit.append(self._audit(task, result))
             if not result.ok:
                 retries += self._fail(task, result)
+                refused += [] if result.retryable else self._sent(task)
                 continue
             contact = result.contact_id or task.contact
             links += [self._link(row, contact) for row in task.rows]
@@ -117,14 +140,24 @@ class Outcomes:
             if not task.contact.startswith(NEW) and contact != task.contact:
                 renamed.append((task.contact, contact))
             self._succeed(task, contact, result)
-        delivery = Delivery(links=links, touched=touched, renamed=renamed, audit=audit, retries=retries)
+        delivery = Delivery(
+            links=links,
+            touched=touched,
+            renamed=renamed,
+            audit=audit,
+            retries=retries,
+            answered=[task.contact for task in tasks if results[task.contact].ok],
+            refused=refused,
+        )
         self.context.store.record(delivery, self.context.clock())
 
-    def rows(self, plan: pd.DataFrame) -> Iterator[Row]:
-        """Yield a row of `genesys_upserts` for each row of the plan that has ended."""
-        for crm_id, version, action, reason in zip(
-            plan["crm_id"], plan["version"], plan["action"], plan["reason"], strict=True
-        ):
+    def frame(self) -> pd.DataFrame:
+        """Return a row of `genesys_upserts` for each row of the plan that has ended."""
+        return frame_of(GENESYS_UPSERTS, self._rows())
+
+    def _rows(self) -> Iterator[Row]:
+        columns = (self.plan[name] for name in ("crm_id", "version", "action", "reason"))
+        for crm_id, version, action, reason in zip(*columns, strict=True):
             ending = self._endings.get((crm_id, version))
             if ending is None and action in {"hold", "unchanged"}:
                 ending = _Ending(_OUTCOME_OF[action], reason=None if pd.isna(reason) else reason)
@@ -149,38 +182,61 @@ class Outcomes:
             )
 
     def _fail(self, task: Task, result: ItemResult) -> Iterator[Row]:
-        outcome = _failed(result)
         error = result.code or f"status {result.status}"
         for row in task.rows:
             if row["action"] == "unchanged":
                 self._endings[_version(row)] = _Ending("unchanged", reason=row.get("reason"))
                 continue
+            retry = self._retry(row, error, retryable=result.retryable)
             self._endings[_version(row)] = _Ending(
-                outcome, reason=error, status=result.status, correlation_id=result.correlation_id
+                "queued" if retry["state"] == "waiting" else "dead",
+                reason=retry["last_error"],
+                status=result.status,
+                correlation_id=result.correlation_id,
             )
-            yield self._retry(row, outcome, error)
+            yield retry
 
-    def _retry(self, row: Row, outcome: str, error: str) -> Row:
-        now = self.context.clock()
-        waiting = outcome == "queued"
+    def _retry(self, row: Row, error: str, *, retryable: bool) -> Row:
+        attempts = self.origin.attempts(*_version(row)) + 1
+        if retryable and attempts >= self.context.settings.delivery.max_attempts:
+            retryable, error = False, f"given up after {attempts} attempts: {error}"
+        at = next_attempt(self.context.clock(), attempts, row["crm_id"]) if retryable else None
+        return self.queue_row(row, "waiting" if retryable else "dead", error) | {
+            "attempts": 1,
+            "next_attempt_at": at,
+        }
+
+    def _deferred(self, row: Row) -> Row:
+        self._endings[_version(row)] = _Ending("queued", row["contact"], row["reason"])
+        ends = row["modified_at"] + self.context.settings.delivery.delete_grace
+        # One whose time has come, but whose windows are not all synced yet, is looked at in every retry.
+        due = max(ends, self.context.clock())
+        return self.queue_row(row, "deferred", DELETE_GRACE) | {"attempts": 0, "next_attempt_at": due}
+
+    def queue_row(self, row: Row, state: str, error: str) -> Row:
+        """Return the retry queue's row of a row of the plan; its attempts and next attempt are to be added."""
+        window = self.origin.window(row["crm_id"])
         return {
             "source": self.context.source.name,
             "crm_id": row["crm_id"],
-            "state": "waiting" if waiting else "dead",
+            "state": state,
             "version": row["version"],
             "modified_at": row["modified_at"],
             "change": self._change(row),
-            "attempts": 1,
-            "next_attempt_at": now + RETRY_AFTER if waiting else None,
-            "last_error": error,
-            "window_start": self.window.start,
-            "window_end": self.window.end,
-            "queued_at": now,
+            "last_error": error[:255],
+            "window_start": window.start,
+            "window_end": window.end,
+            "queued_at": self.context.clock(),
         }
 
     def _change(self, row: Row) -> Mapping[str, Any]:
         """Return the change as the CRM gave it, so that it can be sent while the CRM is away."""
-        read = self._delta[_version(row)]
+        read = self._delta.get(_version(row))
+        if read is None:
+            raise StateError(
+                f"crm_delta of {self.origin.window(row['crm_id'])} was read again by another run meanwhile: "
+                "run the window again"
+            )
         fields = {
             name.removeprefix(CRM_PREFIX): value for name, value in read.items() if name.startswith(CRM_PREFIX)
         }
@@ -188,7 +244,7 @@ class Outcomes:
 
     @cached_property
     def _delta(self) -> Mapping[Version, Row]:
-        return {_version(row): row for row in records(self.context.frames.read("crm_delta", self.window))}
+        return {_version(row): row for row in records(self.origin.delta(set(self.plan["crm_id"])))}
 
     def _link(self, row: Row, contact: str | None) -> Link:
         return Link(
@@ -202,27 +258,28 @@ class Outcomes:
             fields=json.loads(row.get("fields", "{}")),
         )
 
+    def _sent(self, task: Task) -> list[Link]:
+        """Return the records of a contact as its request carries them."""
+        return [replace(self._link(row, task.contact), contact=task.contact) for row in task.rows]
+
     def _audit(self, task: Task, result: ItemResult) -> Row:
         lead = task.lead
+        window = self.origin.window(lead["crm_id"])
         return {
             "at": self.context.clock(),
             "run_id": self.run_id,
             "source": self.context.source.name,
-            "window_start": self.window.start,
-            "window_end": self.window.end,
+            "window_start": window.start,
+            "window_end": window.end,
             "crm_id": lead["crm_id"],
-            "contact": result.contact_id if result.ok else None,
+            "contact": (result.contact_id or None) if result.ok else None,
             "action": lead["action"],
             "rule": lead.get("rule"),
             "changes": json.loads(lead.get("changes", "[]")),
-            "result": "done" if result.ok else _failed(result),
+            "result": "done" if result.ok else "queued" if result.retryable else "dead",
             "status": result.status,
             "correlation_id": result.correlation_id,
         }
-
-
-def _failed(result: ItemResult) -> str:
-    return "queued" if result.retryable else "dead"
 
 
 def _version(row: Row) -> Version:

@@ -12,17 +12,18 @@ from contact_sync.contacts.normalizing import normalize as normalize_frame
 from contact_sync.contacts.window import Window
 from contact_sync.genesys.client import MAX_UPSERTS
 from contact_sync.steps.context import SyncContext, check_frame
-from contact_sync.steps.deliver import MAX_REMOVALS, Progress, deliver
-from contact_sync.steps.extract import extract, read_delta
+from contact_sync.steps.deliver import Delivered, Progress, deliver
+from contact_sync.steps.extract import delta_pieces, extract
 from contact_sync.steps.match import match, plan_windows
 from contact_sync.steps.normalize import normalize
 from contact_sync.steps.report import report
+from contact_sync.steps.sending import MAX_REMOVALS
 
 
 def sync(
     context: SyncContext, windows: Sequence[Window], run_id: str, progress: Progress | None = None
-) -> Iterator[pd.DataFrame]:
-    """Sync windows one after the other; yield each one's frame of `genesys_upserts` once it is committed.
+) -> Iterator[Delivered]:
+    """Sync windows one after the other; yield what became of each once it is committed.
 
     Raises:
         Exception: As the steps do; windows already yielded stay committed.
@@ -33,7 +34,7 @@ def sync(
         match(context, [window])
         [delivered] = deliver(context, [window], run_id, progress)
         report(context, window)
-        yield delivered.frame
+        yield delivered
 
 
 def preview(context: SyncContext, windows: Sequence[Window]) -> Iterator[tuple[Window, pd.DataFrame]]:
@@ -47,7 +48,7 @@ def preview(context: SyncContext, windows: Sequence[Window]) -> Iterator[tuple[W
 
 
 def _normalized(context: SyncContext, window: Window) -> pd.DataFrame:
-    delta = read_delta(context, window)
+    delta = pd.concat(delta_pieces(context, window), ignore_index=True)
     check_frame("crm_delta", delta, context.settings.sync.max_held_share)
     return normalize_frame(delta, context.settings.registry)
 

@@ -3,8 +3,7 @@
 What belongs here: counting and judging. Nothing is sent and no state changes.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,8 +24,10 @@ class Health:
         watermark: The end of the longest unbroken run of committed windows.
         lag: From there to the newest window that has closed.
         gaps: Spans that have closed and are not committed.
-        waiting: Changes in the retry queue.
-        dead: Changes that will not be tried again.
+        waiting: Changes in the retry queue that failed and are tried again.
+        oldest_waiting: Since when the oldest of them has been undelivered; None if none waits.
+        deferred: Deletes in the retry queue that wait for the end of their grace period.
+        dead: Changes that will not be tried again by themselves.
         records: CRM records that are linked.
         contacts: Genesys contacts that they are.
         unmapped: CRM fields that carry values and that the registry does not list.
@@ -36,6 +37,8 @@ class Health:
     lag: timedelta
     gaps: Sequence[Window]
     waiting: int
+    oldest_waiting: datetime | None
+    deferred: int
     dead: int
     records: int
     contacts: int
@@ -52,7 +55,7 @@ def report(context: SyncContext, window: Window) -> pd.DataFrame:
         StateError: The window is not committed, or a frame cannot be read or written.
         ContractError: `genesys_upserts` breaks its contract.
     """
-    outcomes = context.checked("genesys_upserts", window)["outcome"].value_counts()
+    outcomes = context.tally("genesys_upserts", window).require().values["outcome"]
     row = context.store.ledger_row(context.source.name, window)
     if row is None:
         raise StateError(f"the window {window} is not committed: materialise genesys_upserts for it first")
@@ -60,7 +63,7 @@ def report(context: SyncContext, window: Window) -> pd.DataFrame:
         "window_start": window.start,
         "window_end": window.end,
         "read": row["rows_read"],
-        **{outcome: int(outcomes.get(outcome, 0)) for outcome in OUTCOMES},
+        **{outcome: outcomes[outcome] for outcome in OUTCOMES},
         **{name: row[name] for name in ("requests", "writes", "seconds")},
     }
     frame = frame_of(SYNC_REPORT, [counts])
@@ -82,21 +85,11 @@ def health(context: SyncContext) -> Health:
         watermark=reached,
         lag=max(timedelta(0), closed - reached),
         gaps=uncovered(due, committed) if due else [],
-        waiting=queue["waiting"],
-        dead=queue["dead"],
+        waiting=queue.waiting,
+        oldest_waiting=queue.oldest,
+        deferred=queue.deferred,
+        dead=queue.dead,
         records=linked["records"],
         contacts=linked["contacts"],
         unmapped=context.store.unmapped(name),
     )
-
-
-def held_reasons(upserts: Iterable[pd.DataFrame]) -> Mapping[str, int]:
-    """Return how many rows were held, by reason, most first.
-
-    Args:
-        upserts: Frames of `genesys_upserts`.
-    """
-    counted = Counter(
-        str(reason) for frame in upserts for reason in frame.loc[frame["outcome"] == "held", "reason"]
-    )
-    return dict(counted.most_common())

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from contact_sync.contacts.identity import Directory, Link
-from contact_sync.contacts.planning import DELETE_GUARD, KEY, ContactRequest, combine, external_ids, make_plan
+from contact_sync.contacts.planning import DELETE_GUARD, TOGETHER, make_plan
+from contact_sync.contacts.requests import KEY, ContactRequest, combine, external_ids
 from contact_sync.contacts.schemas import DEDUP_MATCHES, check
 from contact_sync_tests.contacts.builders import column, link, moment, normalized, person, record
 
@@ -173,7 +174,8 @@ def test_a_version_that_becomes_the_newest_of_the_contact_is_an_update() -> None
 def test_the_request_is_carried_by_a_row_that_asks_for_it() -> None:
     known = directory(link("1", "G1", ANA, at=1), link("2", "G1", ANA, at=2))
     made = plan(known, record("1", ANA, at=3), record("2", ANA | {"title": "Dr"}, at=4))
-    assert column(made, "action") == ["unchanged", "update"]
+    assert column(made, "action") == ["update", "update"]
+    assert column(made, "reason") == [TOGETHER, None]
     assert [bool(request) for request in requests(made)] == [False, True]
 
 

@@ -1,5 +1,7 @@
 """What holds of every plan, whatever the history: accounting, idempotence, no going back."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -7,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contact_sync.contacts.identity import Directory, Link
-from contact_sync.contacts.planning import ContactRequest, make_plan
+from contact_sync.contacts.planning import DELETE_GRACE, make_plan
+from contact_sync.contacts.requests import ContactRequest
 from contact_sync.contacts.schemas import DEDUP_MATCHES, NORMALIZED_CONTACTS, check, frame_of
 from contact_sync_tests.contacts.builders import SOURCE, column, record
 
@@ -49,8 +52,8 @@ def histories(draw: st.DrawFn) -> History:
     ]
 
 
-def plan(known: Directory, rows: list[Row]) -> pd.DataFrame:
-    return make_plan(frame_of(NORMALIZED_CONTACTS, rows), known, source=SOURCE)
+def plan(known: Directory, rows: list[Row], earned: Callable[[datetime], bool] = lambda _at: True) -> pd.DataFrame:
+    return make_plan(frame_of(NORMALIZED_CONTACTS, rows), known, source=SOURCE, earned=earned)
 
 
 def known_of(known: Directory) -> dict[str, Link | None]:
@@ -85,6 +88,26 @@ def test_each_contact_has_at_most_one_request_and_it_says_what_the_contact_now_i
             assert (request.kind == "remove") == (not members)
             assert {name for name in request.external_ids if name[0] == SOURCE} == members
             assert not request.contact.keys() & set(request.clear)
+
+
+@settings(deadline=None, max_examples=35)
+@given(history=histories())
+def test_while_no_delete_is_earned_no_contact_goes_and_what_waits_is_as_if_it_had_not_been_read(
+    history: History,
+) -> None:
+    known = Directory(shared_threshold=3)
+    for rows in history:
+        before = known_of(known)
+        made = check(DEDUP_MATCHES, plan(known, rows, earned=lambda _at: False))
+        assert not made["request"].str.startswith('{"kind":"remove"').any()
+        waiting = made.loc[made["rule"] == DELETE_GRACE]
+        assert set(waiting["action"]) <= {"delete"}
+        assert not waiting["accepted"].any()
+        assert waiting["contact"].notna().all()
+        for crm_id in waiting["crm_id"]:
+            assert known_of(known)[crm_id] == before[crm_id]
+        lost = {one.contact for one in before.values() if one and one.contact}
+        assert lost <= {one.contact for one in known_of(known).values() if one}
 
 
 @settings(deadline=None, max_examples=35)

@@ -5,6 +5,7 @@ What belongs here: the way there and back. The twin always does its work unless 
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 Item = dict[str, Any]
+PassOn = Callable[[], requests.Response]
+Answering = Callable[[requests.PreparedRequest, PassOn], requests.Response]
 
 
 class Answers(HTTPAdapter):
@@ -38,7 +41,7 @@ class Answers(HTTPAdapter):
 
     def refuse_with(self, status: int, code: str, message: str = "") -> None:
         """Answer every request of contacts with an error of Genesys'."""
-        self._fault = lambda request: _response(
+        self._fault = lambda request: answer_of(
             request, status, {"status": status, "code": code, "message": message}
         )
 
@@ -68,10 +71,41 @@ class Answers(HTTPAdapter):
             request.prepare_body(None, None, json={"entities": rest})
             done = super().send(request, *args, **options)  # type: ignore[arg-type]
             results += json.loads(done.raw.read(decode_content=True))["results"]
-        return _response(request, 200, {"results": results, "errorCount": len(refused), "errorIndexes": []})
+        return answer_of(request, 200, {"results": results, "errorCount": len(refused), "errorIndexes": []})
 
 
-def _response(request: requests.PreparedRequest, status: int, body: Item) -> requests.Response:
+class Gate(HTTPAdapter):
+    """Lets a test answer each bulk request, or say when it reaches the twin; counts those under way at once."""
+
+    def __init__(self, session: requests.Session, answer: Answering) -> None:
+        super().__init__()
+        self._answer = answer
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self.most_under_way = 0
+        self.requests = 0
+        session.mount("http://", self)
+
+    def send(self, request: requests.PreparedRequest, *args: object, **options: object) -> requests.Response:
+        """Send as the test says."""
+
+        def pass_on() -> requests.Response:
+            return HTTPAdapter.send(self, request, *args, **options)  # type: ignore[arg-type]
+
+        if "/bulk/contacts" not in request.path_url:
+            return pass_on()
+        with self._lock:
+            self.requests += 1
+            self._under_way += 1
+            self.most_under_way = max(self.most_under_way, self._under_way)
+        try:
+            return self._answer(request, pass_on)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+
+
+def answer_of(request: requests.PreparedRequest, status: int, body: Item) -> requests.Response:
     """Return an answer as the transport reads one: raw bytes behind `read1`."""
     response = requests.Response()
     response.request, response.url, response.status_code = request, str(request.url), status

@@ -6,6 +6,7 @@ What belongs here: wiring, and reading what is where as plain data. What must ho
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from contact_sync.genesys.auth import TokenManager
 from contact_sync.genesys.client import GenesysClient
 from contact_sync.genesys.payloads import canonical, external_ids
 from contact_sync.genesys.regions import resolve
+from contact_sync.genesys.transport import Transport
 from contact_sync.settings import Settings
 from contact_sync.simulator.server import TwinServer
 from contact_sync.state.database import open_database
@@ -26,12 +28,15 @@ from contact_sync.state.pace import SharedPace
 from contact_sync.state.store import Store
 from contact_sync.state.tables import METADATA
 from contact_sync.steps.context import SyncContext
-from contact_sync.steps.deliver import Delivered, Progress, deliver, external_source
+from contact_sync.steps.deliver import Delivered, Progress, deliver
 from contact_sync.steps.extract import extract
 from contact_sync.steps.match import match
 from contact_sync.steps.normalize import normalize
 from contact_sync.steps.report import report
-from contact_sync_tests.steps.world import Clock, SmallCrm, settings_of, window
+from contact_sync.steps.retry import Retried, retry
+from contact_sync.steps.sending import external_source
+from contact_sync_tests.genesys.conftest import Clock as PaceClock
+from contact_sync_tests.steps.world import DELIVERY, Clock, SmallCrm, settings_of, window
 
 Row = dict[str, Any]
 
@@ -57,7 +62,9 @@ class Sync:
     session: requests.Session = field(default_factory=requests.Session)
     credentials: tuple[str, str] = ("twin-client", "twin-secret")
     clock: Clock = field(default_factory=Clock)
+    pace_clock: PaceClock = field(default_factory=PaceClock)
     runs: int = 0
+    retried: Retried = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +77,11 @@ class Sync:
         self.context.source.close()  # type: ignore[attr-defined]
         self.context = self._context()
 
+    def configure(self, **delivery: float) -> None:
+        """Change settings of delivery and open everything again."""
+        self.settings = settings_of(delivery=DELIVERY | delivery)
+        self.reopen()
+
     def _context(self) -> SyncContext:
         settings, hosts = self.settings, resolve(None, self.twin.base_url)
         source = SqlSource(
@@ -81,9 +93,18 @@ class Sync:
             clock=self.clock,
             page_size=settings.crm.page_size,
         )
-        tokens = TokenManager(hosts, *self.credentials, session=self.session)
-        pace = SharedPace(self.engine, "twin", per_minute=settings.delivery.requests_per_minute)
-        genesys = GenesysClient(hosts, tokens, pace, session=self.session, sleep=lambda _seconds: None, attempts=2)
+        tokens = TokenManager(hosts, *self.credentials, session=self.session, clock=self.pace_clock)
+        delivery = settings.delivery
+        pace = SharedPace(
+            self.engine,
+            "twin",
+            allowed=delivery.requests_per_minute,
+            reserve=delivery.reserve,
+            clock=self.pace_clock,
+        )
+        genesys = GenesysClient(
+            Transport(hosts, tokens, pace, session=self.session, sleep=self.pace_clock.sleep, attempts=2)
+        )
         frames = FrameStore(self.frames or str(self.folder / "frames"), settings.crm.name)
         return SyncContext(settings, source, Store(self.engine), frames, genesys, pace, self.clock)
 
@@ -110,7 +131,7 @@ class Sync:
 
     def deliver(self, *numbers: int, progress: Progress | None = None) -> list[Delivered]:
         self.runs += 1
-        delivered = deliver(self.context, [window(one) for one in numbers], f"run {self.runs}", progress)
+        delivered = list(deliver(self.context, [window(one) for one in numbers], f"run {self.runs}", progress))
         for number in numbers:
             report(self.context, window(number))
         return delivered
@@ -121,8 +142,18 @@ class Sync:
         self.plan(*numbers)
         counts: Counter[str] = Counter()
         for one in self.deliver(*numbers, progress=progress):
-            counts.update(one.counts)
+            counts.update({outcome: count for outcome, count in one.counts.items() if count})
         return dict(counts)
+
+    def retry(self) -> dict[str, int]:
+        """Work off the retry queue; return the changes by outcome."""
+        self.runs += 1
+        self.retried = retry(self.context, f"run {self.runs}")
+        return {outcome: count for outcome, count in self.retried.counts.items() if count}
+
+    def later(self, **time: float) -> None:
+        """Let time pass."""
+        self.clock.now += timedelta(**time)
 
     # What is where.
 
@@ -135,6 +166,10 @@ class Sync:
             for one, entity in self.twin.store.contacts.store
         ]
         return sorted(held, key=lambda one: sorted(one.records))
+
+    def records(self) -> dict[str, list[str]]:
+        """Return the CRM ids that each contact carries, by the contact's id."""
+        return {one.id: sorted(one.records) for one in self.contacts()}
 
     def contact(self, crm_id: str) -> Held:
         (found,) = [one for one in self.contacts() if crm_id in one.records]

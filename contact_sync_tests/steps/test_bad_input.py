@@ -81,7 +81,7 @@ def test_a_frame_that_is_damaged_or_missing_names_the_asset_to_materialise(
     step: dict[str, Callable[[], object]] = {
         "crm_delta": lambda: normalize(sync.context, window(1)),
         "normalized_contacts": lambda: match(sync.context, [window(1)]),
-        "dedup_matches": lambda: deliver(sync.context, [window(1)], "run"),
+        "dedup_matches": lambda: list(deliver(sync.context, [window(1)], "run")),
     }
     sync.read(1)
     sync.plan(1)
@@ -111,7 +111,7 @@ def test_a_plan_that_breaks_its_contract_is_refused_before_any_request(
     plan = sync.context.frames.read("dedup_matches", window(1))
     sync.context.frames.write("dedup_matches", window(1), tamper(plan))
     with refused(sync, ContractError, f"dedup_matches breaks its contract: .*{words}"):
-        deliver(sync.context, [window(1)], "run")
+        list(deliver(sync.context, [window(1)], "run"))
     assert_goes_on(sync)
 
 
@@ -121,7 +121,7 @@ def test_a_plan_whose_request_was_rewritten_by_hand_is_not_what_is_sent(sync: Sy
     plan = sync.context.frames.read("dedup_matches", window(1))
     plan["request"] = plan["request"].str.replace("First3", "Mallory")
     sync.context.frames.write("dedup_matches", window(1), plan)
-    deliver(sync.context, [window(1)], "run")
+    list(deliver(sync.context, [window(1)], "run"))
     assert sync.contact("p3").fields["firstName"] == "First3"
 
 

@@ -6,12 +6,7 @@ import pytest
 
 from contact_sync_tests.steps.accounting import assert_accounted
 from contact_sync_tests.steps.harness import Sync
-from contact_sync_tests.steps.world import moment, settings_of
-
-
-def guarded(sync: Sync, **limits: float) -> None:
-    sync.settings = settings_of(delivery={"requests_per_minute": 100_000, **limits})
-    sync.reopen()
+from contact_sync_tests.steps.world import moment
 
 
 def everybody_leaves(sync: Sync, people: int) -> None:
@@ -31,7 +26,7 @@ def everybody_leaves(sync: Sync, people: int) -> None:
 def test_more_deletes_than_allowed_are_held_and_the_rest_is_delivered(
     sync: Sync, people: int, limits: dict[str, float]
 ) -> None:
-    guarded(sync, **limits)
+    sync.configure(**limits)
     everybody_leaves(sync, people)
     sync.crm.put("new", moment(1), first_name="Grace", last_name="Hopper", email="grace@example.org")
     assert sync.sync(1) == {"created": 1, "held": people}
@@ -40,7 +35,7 @@ def test_more_deletes_than_allowed_are_held_and_the_rest_is_delivered(
 
 
 def test_once_allowed_the_window_removes_them(sync: Sync) -> None:
-    guarded(sync, max_deletes=2)
+    sync.configure(max_deletes=2)
     everybody_leaves(sync, 3)
     assert sync.sync(1) == {"held": 3}
     sync.context = replace(sync.context, allow_deletes=True)
@@ -49,6 +44,6 @@ def test_once_allowed_the_window_removes_them(sync: Sync) -> None:
 
 
 def test_a_share_of_few_deletes_says_nothing(sync: Sync) -> None:
-    guarded(sync, max_delete_share=0.0)
+    sync.configure(max_delete_share=0.0)
     everybody_leaves(sync, 3)
     assert sync.sync(1) == {"deleted": 3}

@@ -10,6 +10,7 @@ from contact_sync.steps.deliver import deliver
 from contact_sync.steps.extract import extract
 from contact_sync_tests.steps.faults import Answers
 from contact_sync_tests.steps.harness import Sync
+from contact_sync_tests.steps.test_retry import crm_away
 from contact_sync_tests.steps.world import moment, window
 
 CANARY = {
@@ -24,13 +25,14 @@ VALUES = ("Quetzalina", "Kanari", "vogel.example", "55501234", "Nesthausen", "Zw
 SECRETS = (*VALUES, "twin-secret", "geheim")
 ALLOWED = {
     "contact_link": {"fields", "business_key"},  # the key is account|number|hash by design
+    "in_flight": {"fields", "business_key"},
     "genesys_mirror": {"fields"},
     "mirror_identifier": {"value"},
     "audit": {"changes"},
     "retry_queue": {"change"},
 }
 TABLES = (
-    *("window_ledger", "contact_link", "genesys_mirror", "mirror_identifier"),
+    *("window_ledger", "contact_link", "in_flight", "genesys_mirror", "mirror_identifier"),
     *("retry_queue", "audit", "unmapped_field", "budget"),
 )
 
@@ -83,12 +85,26 @@ def break_a_plan(sync: Sync) -> None:
     plan = sync.context.frames.read("dedup_matches", window(0))
     plan["action"] = CANARY["last_name"]
     sync.context.frames.write("dedup_matches", window(0), plan)
-    deliver(sync.context, [window(0)], "run")
+    list(deliver(sync.context, [window(0)], "run"))
 
 
 def break_the_crm(sync: Sync) -> None:
     sync.crm.execute("ALTER TABLE contacts RENAME COLUMN email TO mail")
     extract(sync.context, window(0))
+
+
+def retry(sync: Sync) -> None:
+    answers = Answers(sync.session)
+    answers.refuse_items("vogel.example", 503, "Quetzalina is busy", retryable=True)
+    sync.sync(0)
+    sync.later(hours=1)
+    sync.crm.put("b", moment(1), **(dict.fromkeys(CANARY) | {"job_title": "Zwitscherin"}))
+    with crm_away(sync):
+        sync.retry()
+    sync.later(hours=1)
+    answers.refuse_items("vogel.example", 422, "Quetzalina is bad", retryable=False)
+    sync.retry()
+    assert {row["state"] for row in sync.queue().values()} == {"dead"}
 
 
 def die(sync: Sync) -> None:
@@ -110,8 +126,9 @@ def die(sync: Sync) -> None:
         (break_a_plan, True),
         (break_the_crm, True),
         (die, True),
+        (retry, False),
     ],
-    ids=["well", "refused", "403", "lost", "state", "frame", "plan", "crm", "crash"],
+    ids=["well", "refused", "403", "lost", "state", "frame", "plan", "crm", "crash", "retry"],
 )
 def test_nothing_is_told(
     sync: Sync, caplog: pytest.LogCaptureFixture, work: Callable[[Sync], object], *, fails: bool

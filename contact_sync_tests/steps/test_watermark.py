@@ -50,6 +50,7 @@ def assert_recovers(sync: Sync, people: int) -> None:
 
 
 def test_a_crash_between_batches_leaves_the_window_open_and_the_next_run_completes_it(sync: Sync) -> None:
+    sync.configure(concurrency=1)
     sync.crm.people(25, moment(0))
     with pytest.raises(CrashError):
         sync.sync(0, progress=after(1, crash))
@@ -60,6 +61,7 @@ def test_a_crash_between_batches_leaves_no_half_done_state_on_postgresql(
     twin: TwinServer, postgres_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with Sync(tmp_path_factory.mktemp("postgres"), twin, state_url=postgres_url) as sync:
+        sync.configure(concurrency=1)
         sync.crm.people(25, moment(0))
         with pytest.raises(CrashError):
             sync.sync(0, progress=after(2, crash))
@@ -68,6 +70,7 @@ def test_a_crash_between_batches_leaves_no_half_done_state_on_postgresql(
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_midway_stops_and_a_later_run_completes(sync: Sync, status: int) -> None:
+    sync.configure(concurrency=1)
     sync.crm.people(25, moment(0))
     answers = Answers(sync.session)
     refuse = after(1, lambda: answers.refuse_with(status, "not.authorized"))
@@ -78,6 +81,7 @@ def test_a_refusal_midway_stops_and_a_later_run_completes(sync: Sync, status: in
 
 
 def test_three_unanswered_batches_stop_the_window(sync: Sync) -> None:
+    sync.configure(concurrency=1)
     sync.crm.people(45, moment(0))
     answers = Answers(sync.session)
     with pytest.raises(GenesysRetryableError):
@@ -89,6 +93,7 @@ def test_three_unanswered_batches_stop_the_window(sync: Sync) -> None:
 
 
 def test_two_unanswered_batches_are_queued_and_the_window_goes_on(sync: Sync) -> None:
+    sync.configure(concurrency=1)
     sync.crm.people(35, moment(0))
     answers = Answers(sync.session)
 

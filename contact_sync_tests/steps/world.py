@@ -41,6 +41,9 @@ def moment(number: int, minute: float = 15) -> datetime:
     return window(number).start + timedelta(minutes=minute)
 
 
+DELIVERY = {"requests_per_minute": 100_000, "delete_grace_minutes": 0}
+
+
 def settings_of(**values: Any) -> Settings:  # noqa: ANN401 -- settings of any type
     """Return settings that no file and no environment has a say in."""
     table = {"name": "contacts", "id": "id", "modified_at": "updated_at"}
@@ -48,7 +51,7 @@ def settings_of(**values: Any) -> Settings:  # noqa: ANN401 -- settings of any t
         "crm": {"table": table | {"deleted": "is_deleted", "merged_into": "merged_into"}},
         "registry": {"fields": [{"crm": crm, "genesys": genesys} for crm, genesys in REGISTRY.items()]},
         "sync": {"start": START},
-        "delivery": {"requests_per_minute": 100_000},
+        "delivery": DELIVERY,
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CONFIG_VARIABLE, "/dev/null")

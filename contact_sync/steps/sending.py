@@ -1,0 +1,177 @@
+"""A plan's requests, several under way at once, each answer stored as it comes.
+
+What belongs here: batches, the pool that sends them, and when to give up. What an answer means for a row belongs
+to `outcomes`; how a request travels, and the pace of all of them, belongs to `genesys`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from contact_sync.contacts.identity import NEW
+from contact_sync.contacts.requests import ContactRequest
+from contact_sync.genesys.answers import ItemResult
+from contact_sync.genesys.client import MAX_UPSERTS, GenesysClient
+from contact_sync.genesys.errors import GenesysError, GenesysRetryableError
+from contact_sync.genesys.payloads import ExternalId, Upsert
+from contact_sync.state.bulk import chunks
+from contact_sync.steps.outcomes import Outcomes, Task, tasks_of
+
+MAX_FAILED_BATCHES = 3
+"""After this many batches in a row that Genesys did not answer, the rest is left for the next run."""
+
+MAX_REMOVALS = 50
+"""Contacts removed in one request; Genesys does not document its limit, and the client halves what is too much."""
+
+Batch = Sequence[Task]
+Send = Callable[[Batch], list[ItemResult]]
+Sent = Callable[[int], None]
+"""Told how many rows of a plan have ended since it was last told."""
+
+
+def external_source(name: str) -> str:
+    """Return what the external source of a CRM, or of the business keys, is called in Genesys."""
+    return f"contact_sync {name}"
+
+
+class Sender:
+    """Carries out plans with at most `concurrency` requests under way; memory is bounded by the plan's size.
+
+    Answers are stored by the calling thread alone, one batch a transaction. When it must stop, it sends nothing
+    more, but waits for what is under way and stores those answers too.
+    """
+
+    def __init__(self, client: GenesysClient, concurrency: int) -> None:
+        self._client = client
+        self._concurrency = concurrency
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="delivery")
+        self._failed_in_a_row = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+
+    def carry_out(self, outcomes: Outcomes, sent: Sent | None = None) -> None:
+        """Send what `outcomes.plan` asks for and record what became of it.
+
+        Raises:
+            GenesysFatalError: Genesys refuses every request: credentials, permissions.
+            GenesysRetryableError: `MAX_FAILED_BATCHES` batches in a row were not answered.
+            StateError: An answer could not be stored.
+        """
+        tasks = tasks_of(outcomes.plan)
+        unsent = [task for task in tasks if task.request is None]
+        outcomes.record_unsent(unsent)
+        tell = sent or (lambda _rows: None)
+        if idle := len(outcomes.plan) - sum(len(task.rows) for task in tasks if task.request):
+            tell(idle)
+        under_way: dict[Future[list[ItemResult]], Batch] = {}
+        try:
+            for batch, send in self._batches([task for task in tasks if task.request]):
+                outcomes.send(batch)
+                under_way[self._pool.submit(send, batch)] = batch
+                if len(under_way) >= self._concurrency:
+                    self._settle(under_way, outcomes, tell)
+            while under_way:
+                self._settle(under_way, outcomes, tell)
+        except BaseException:
+            self._drain(under_way, outcomes)
+            raise
+
+    def _settle(self, under_way: dict[Future[list[ItemResult]], Batch], outcomes: Outcomes, tell: Sent) -> None:
+        """Wait for an answer and record all that have come."""
+        done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+        failure: GenesysError | None = None
+        for future in done:
+            batch = under_way.pop(future)
+            try:
+                outcomes.record(batch, self._results(batch, future))
+            except GenesysError as error:
+                failure = error
+            else:
+                tell(sum(len(task.rows) for task in batch))
+        if failure:
+            raise failure
+
+    def _results(self, batch: Batch, future: Future[list[ItemResult]]) -> Mapping[str, ItemResult]:
+        try:
+            results = {result.tracker: result for result in future.result()}
+        except GenesysRetryableError as error:
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= MAX_FAILED_BATCHES:
+                raise
+            return {task.contact: _unanswered(task, error) for task in batch}
+        self._failed_in_a_row = 0
+        return results
+
+    def _drain(self, under_way: dict[Future[list[ItemResult]], Batch], outcomes: Outcomes) -> None:
+        """Store what is still answered: what Genesys has done need not be sent again."""
+        for future in under_way:
+            future.cancel()
+        for future, batch in under_way.items():
+            if not future.cancelled() and future.exception() is None:
+                outcomes.record(batch, {result.tracker: result for result in future.result()})
+
+    def _batches(self, tasks: Sequence[Task]) -> Iterator[tuple[Batch, Send]]:
+        """Yield what goes into one request, and how it is sent: upserts before removals."""
+        upserts = [task for task in tasks if task.request and task.request.kind == "upsert"]
+        removals = [task for task in tasks if task.request and task.request.kind == "remove"]
+        unknown = [task for task in removals if task.contact.startswith(NEW)]
+        known = [task for task in removals if not task.contact.startswith(NEW)]
+        source_ids = {
+            name: self._client.ensure_external_source(external_source(name))
+            for name in dict.fromkeys(name for task in (*upserts, *unknown) for name in _sources(task))
+        }
+        for batch in chunks(upserts, MAX_UPSERTS):
+            yield batch, lambda these: self._client.upsert([_upsert(task, source_ids) for task in these])
+        for batch in chunks(known, MAX_REMOVALS):
+            yield batch, lambda these: self._client.remove([task.contact for task in these])
+        for batch in chunks(unknown, MAX_UPSERTS):
+            yield batch, lambda these: self._remove_unknown(these, source_ids)
+
+    def _remove_unknown(self, batch: Batch, source_ids: Mapping[str, str]) -> list[ItemResult]:
+        """Remove contacts that were sent without an answer: if they are there, Genesys knows their ids."""
+        found = self._client.find({task.contact: _matching(task, source_ids) for task in batch})
+        there = dict.fromkeys(result.contact_id for result in found if result.ok and result.contact_id)
+        removed = {result.tracker: result for result in self._client.remove(list(there))}
+        return [replace(removed.get(result.contact_id or "", result), tracker=result.tracker) for result in found]
+
+
+def _sources(task: Task) -> Iterator[str]:
+    if task.request:
+        for source, _ in (*task.request.matching, *task.request.external_ids):
+            yield source
+
+
+def _matching(task: Task, source_ids: Mapping[str, str]) -> tuple[ExternalId, ...]:
+    matching = task.request.matching if task.request else ()
+    return tuple(ExternalId(source_ids[source], value) for source, value in matching)
+
+
+def _upsert(task: Task, source_ids: Mapping[str, str]) -> Upsert:
+    request = task.request or ContactRequest("upsert")
+    return Upsert(
+        tracker=task.contact,
+        matching=_matching(task, source_ids),
+        external_ids=tuple(ExternalId(source_ids[source], value) for source, value in request.external_ids),
+        contact=request.contact,
+        clear=request.clear,
+        release=request.release,
+    )
+
+
+def _unanswered(task: Task, error: GenesysRetryableError) -> ItemResult:
+    return ItemResult(
+        tracker=task.contact,
+        status=error.status or 0,
+        contact_id=None,
+        code=error.code or "no answer",
+        retryable=True,
+        correlation_id=error.correlation_id,
+    )
