@@ -1,42 +1,44 @@
-"""The command `contact-sync`.
+"""The command `contact-sync`: running, planning, looking, trying.
 
-What belongs here: options, exit codes and where output goes. Exit codes: 0 done; 1 done, but records are held or
-queued (with --strict); 2 refused, a setting or an argument is wrong; 3 failed.
+What belongs here: options, and what is printed. How a command starts and ends is `console`'s.
 """
 
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
-import pandas as pd
 import typer
 from dotenv import load_dotenv
-from rich.console import Console
 from rich.progress import Progress as ProgressBar
 
-from contact_sync.contacts.schemas import OUTCOMES, ContractError, records
+from contact_sync.cli_retry import app as retry_app
+from contact_sync.console import (
+    FAILED,
+    REFUSED,
+    AllowDeletes,
+    AsJson,
+    Strict,
+    err,
+    exit_codes,
+    leave,
+    opened,
+    out,
+    print_json,
+)
+from contact_sync.contacts.schemas import OUTCOMES, records
 from contact_sync.contacts.window import Window
-from contact_sync.crm.source import CrmConfigurationError, CrmError
-from contact_sync.genesys.errors import GenesysError
-from contact_sync.rendering import counts_table, health_table, held_table, plan_table
-from contact_sync.settings import ConfigurationError, Settings, load_connections, load_settings
-from contact_sync.state.database import StateError, database_exists
-from contact_sync.steps.context import SyncContext, open_sync, windows_of
-from contact_sync.steps.deliver import AccountingError
-from contact_sync.steps.extract import WindowNotClosedError, require_closed
+from contact_sync.rendering import check_line, counts_table, health_table, held_table, plan_table
+from contact_sync.settings import Settings
+from contact_sync.steps.context import SyncContext, windows_of
+from contact_sync.steps.doctor import examine
+from contact_sync.steps.extract import require_closed
 from contact_sync.steps.pipeline import cost, preview, sync
-from contact_sync.steps.report import health, held_reasons
-
-DONE_WITH_HELD, REFUSED, FAILED = 1, 2, 3
-
-_REFUSALS = (ConfigurationError, CrmConfigurationError, WindowNotClosedError)
-_FAILURES = (ContractError, CrmError, GenesysError, StateError, AccountingError)
+from contact_sync.steps.report import health
 
 app = typer.Typer(
     help="Keeps Genesys Cloud External Contacts true to the CRM.",
@@ -44,8 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console()
-err = Console(stderr=True)
+app.add_typer(retry_app, name="retry")
 
 _TIMES = ["%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
 From = Annotated[
@@ -55,11 +56,6 @@ To = Annotated[
     datetime | None,
     typer.Option("--to", formats=_TIMES, help="End of the last window, UTC [the newest closed one]."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-AllowDeletes = Annotated[
-    bool, typer.Option("--allow-deletes", help="Remove more contacts than delivery.max_deletes allows.")
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if records are held or queued.")]
 
 
 @app.command()
@@ -72,23 +68,30 @@ def run(
     strict: Strict = False,
 ) -> None:
     """Sync windows: the same steps as the Dagster assets, without Dagster."""
-    with _opened(allow_deletes=allow_deletes) as (settings, opened):
-        windows = _windows(settings, opened, since, until)
-        client, frames = opened.genesys, []
+    with opened(allow_deletes=allow_deletes) as (settings, context):
+        windows = _windows(settings, context, since, until)
+        client = context.genesys
+        counts, reasons = Counter(dict.fromkeys(OUTCOMES, 0)), Counter[str]()
         with ProgressBar(console=err, transient=True, disable=as_json or not err.is_terminal) as bar:
             task = bar.add_task("windows", total=len(windows))
-            for frame in sync(opened, windows, f"cli-{uuid.uuid4()}"):
-                frames.append(frame)
+            piece = bar.add_task("rows", visible=False)
+
+            def show(window: Window, ended: int, rows: int) -> None:
+                bar.update(piece, description=str(window), completed=ended, total=rows, visible=True)
+
+            for delivered in sync(context, windows, f"cli-{uuid.uuid4()}", show):
+                counts.update(delivered.counts)
+                reasons.update(delivered.held_because)
                 bar.advance(task)
-        counts, reasons, read = _outcomes(frames), held_reasons(frames), sum(len(frame) for frame in frames)
+        read = counts.total()
         if as_json:
             sent = {"requests": client.requests_sent, "writes": client.writes_sent}
-            _print_json({"windows": len(windows), "read": read, **counts, "held_because": reasons, **sent})
+            print_json({"windows": len(windows), "read": read, **counts, "held_because": reasons, **sent})
         else:
             out.print(counts_table(f"{len(windows)} windows", read, counts))
-            out.print(held_table(reasons))
+            out.print(held_table(dict(reasons.most_common())))
             out.print(f"{client.requests_sent:,} API requests")
-        _leave(counts["held"] + counts["queued"], strict=strict)
+        leave(counts["held"] + counts["queued"], strict=strict)
 
 
 @app.command()
@@ -102,15 +105,16 @@ def plan(
     strict: Strict = False,
 ) -> None:
     """Print what a run would do and what it would cost. Writes nothing, here or in Genesys."""
-    with _opened(read_only=True, allow_deletes=allow_deletes) as (settings, opened):
-        plans = dict(preview(opened, _windows(settings, opened, since, until)))
+    with opened(read_only=True, allow_deletes=allow_deletes) as (settings, context):
+        plans = dict(preview(context, _windows(settings, context, since, until)))
         rows = [row for frame in plans.values() for row in records(frame)]
         counts = Counter(row["action"] for row in rows)
         requests = sum(cost(frame) for frame in plans.values())
-        minutes = requests / settings.delivery.requests_per_minute
+        delivery = settings.delivery
+        minutes = requests / (delivery.requests_per_minute * (1 - delivery.reserve))
         if as_json:
             changes = [_for_json(row) for row in rows if row["action"] != "unchanged"]
-            _print_json({"actions": counts, "requests": requests, "minutes": minutes, "plan": changes})
+            print_json({"actions": counts, "requests": requests, "minutes": minutes, "plan": changes})
         else:
             if moving := [row for row in rows if row["action"] != "unchanged"]:
                 out.print(plan_table(moving, limit))
@@ -118,21 +122,37 @@ def plan(
                 ", ".join(f"{count:,} {action}" for action, count in sorted(counts.items())) or "nothing to do"
             )
             out.print(f"cost: {requests:,} requests, {minutes:.1f} minutes of the budget")
-        _leave(counts["hold"], strict=strict)
+        leave(counts["hold"], strict=strict)
 
 
 @app.command()
 def status(*, as_json: AsJson = False, strict: Strict = False) -> None:
     """Print the watermark, gaps, lag, retry queue and budget."""
-    with _opened() as (settings, opened):
-        now = health(opened)
-        budget = {"requests_per_minute": settings.delivery.requests_per_minute, "wait": opened.pace.wait()}
+    with opened() as (settings, context):
+        now = health(context)
+        budget = {"requests_per_minute": settings.delivery.requests_per_minute, "wait": context.pace.wait()}
         if as_json:
             gaps = [str(gap) for gap in now.gaps]
-            _print_json(asdict(now) | {"lag": now.lag.total_seconds(), "gaps": gaps, "budget": budget})
+            print_json(asdict(now) | {"lag": now.lag.total_seconds(), "gaps": gaps, "budget": budget})
         else:
             out.print(health_table(now, budget))
-        _leave(now.waiting, strict=strict)
+        leave(now.waiting + now.dead, strict=strict)
+
+
+@app.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Check that everything the sync needs is there, and say what to do if not. Changes nothing."""
+    load_dotenv(".env")
+    found = []
+    for check in examine():
+        found.append(check)
+        if not as_json:  # as it is found: some checks take a while
+            out.print(check_line(check))
+    if as_json:
+        print_json({"checks": [asdict(check) for check in found]})
+    failed = [check for check in found if check.verdict == "fail"]
+    if failed:
+        raise typer.Exit(REFUSED if any(check.to_be_set_right for check in failed) else FAILED)
 
 
 @app.command()
@@ -148,13 +168,13 @@ def demo(
     """Sync a dirty sample CRM into a twin of Genesys Cloud, through Dagster."""
     from contact_sync.demo import run_demo  # noqa: PLC0415 (Dagster takes a second to load)
 
-    with _exit_codes():
+    with exit_codes():
         result = run_demo(home, contacts, err)
         if as_json:
-            _print_json(result.as_dict())
+            print_json(result.as_dict())
         else:
             out.print(result.report())
-        _leave(result.counts["held"] + result.counts["queued"], strict=strict)
+        leave(result.counts["held"] + result.retry.counts["queued"], strict=strict)
 
 
 @app.command()
@@ -165,7 +185,7 @@ def ui(
     """Open the demo in the Dagster UI: twin, sample CRM, webserver and daemon, until interrupted."""
     from contact_sync.demo import serve_ui  # noqa: PLC0415
 
-    with _exit_codes():
+    with exit_codes():
         serve_ui(home, port, err)
 
 
@@ -189,70 +209,28 @@ def simulator(
         "GENESYS_CLIENT_SECRET": secret,
     }
     if as_json:
-        _print_json(reached)
+        print_json(reached)
     else:
         out.print("\n".join(f"{name}={value}" for name, value in reached.items()), soft_wrap=True, highlight=False)
     serve(settings, port, store)
 
 
-@contextmanager
-def _opened(*, read_only: bool = False, allow_deletes: bool = False) -> Iterator[tuple[Settings, SyncContext]]:
-    with _exit_codes():
-        load_dotenv(".env")
-        settings = load_settings()
-        connections = load_connections()
-        if read_only and not database_exists(connections.state_url.get_secret_value()):
-            connections = load_connections(state_url="sqlite://")
-        with open_sync(settings, connections, allow_deletes=allow_deletes) as opened:
-            yield settings, opened
-
-
-@contextmanager
-def _exit_codes() -> Iterator[None]:
-    try:
-        yield
-    except _REFUSALS as error:
-        _stop(str(error), REFUSED)
-    except _FAILURES as error:
-        _stop(str(error), FAILED)
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    for line in message.splitlines():
-        err.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
 def _windows(
-    settings: Settings, opened: SyncContext, since: datetime | None, until: datetime | None
+    settings: Settings, context: SyncContext, since: datetime | None, until: datetime | None
 ) -> list[Window]:
     sync_settings = settings.sync
-    start = since.replace(tzinfo=UTC) if since else sync_settings.frequency.floor(health(opened).watermark)
-    end = until.replace(tzinfo=UTC) if until else sync_settings.frequency.floor(opened.source.horizon())
+    start = since.replace(tzinfo=UTC) if since else sync_settings.frequency.floor(health(context).watermark)
+    end = until.replace(tzinfo=UTC) if until else sync_settings.frequency.floor(context.source.horizon())
     windows = list(windows_of(settings, start, end)) if since or until or start < end else []
     if windows:
-        require_closed(opened, windows[-1])
+        require_closed(context, windows[-1])
     return windows
-
-
-def _outcomes(frames: list[pd.DataFrame]) -> dict[str, int]:
-    total = Counter(str(outcome) for frame in frames for outcome in frame["outcome"])
-    return {outcome: total[outcome] for outcome in OUTCOMES}
 
 
 def _for_json(row: Mapping[str, Any]) -> Mapping[str, Any]:
     shown = ("crm_id", "action", "contact", "rule", "reason")
     parsed = {name: json.loads(row[name]) for name in ("candidates", "changes") if name in row}
     return {name: row[name] for name in shown if name in row} | parsed
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    out.print_json(json.dumps(value, default=str, ensure_ascii=False))
-
-
-def _leave(held: int, *, strict: bool) -> None:
-    if strict and held:
-        raise typer.Exit(DONE_WITH_HELD)
 
 
 def main() -> None:

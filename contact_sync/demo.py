@@ -31,19 +31,21 @@ from contact_sync.contacts.schemas import OUTCOMES
 from contact_sync.contacts.window import Frequency, Window
 from contact_sync.orchestration.assets import ASSETS
 from contact_sync.orchestration.partitions import span_tags
+from contact_sync.orchestration.retries import RETRY_QUEUE
 from contact_sync.rendering import held_table, runs_table
 from contact_sync.settings import CONFIG_VARIABLE, ConfigurationError, load_connections, load_settings
 from contact_sync.simulator import sample_crm
 from contact_sync.simulator.server import TwinServer
 from contact_sync.simulator.settings import TwinSettings
 from contact_sync.steps.context import SyncContext, open_sync, windows_of
-from contact_sync.steps.report import held_reasons
 
 FREQUENCY = Frequency.THIRTY_MINUTES
 HISTORY = timedelta(days=1)
+QUIET = 2 * FREQUENCY.length  # after the changes nothing happens: the grace period of deletes
 TWIN = TwinSettings(requests_per_minute=100_000)
 
 _MARK = "environment"
+_SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _DAGSTER_YAML = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
@@ -59,7 +61,7 @@ load_from:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One Dagster run of the demo: what it was about, and what came of it."""
+    """One Dagster run of the demo: what it was about, and what came of it. A retry has no windows."""
 
     title: str
     windows: int
@@ -73,17 +75,15 @@ class DemoResult:
     """What the demo did."""
 
     episodes: Sequence[Episode]
+    retry: Episode
     held_because: Mapping[str, int]
     contacts: int
     home: str
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Rows by outcome, all runs together."""
-        total = Counter[str]()
-        for episode in self.episodes:
-            total.update(episode.counts)
-        return {outcome: total[outcome] for outcome in OUTCOMES}
+        """Rows by outcome, the runs of all windows together."""
+        return {outcome: sum(one.counts[outcome] for one in self.episodes) for outcome in OUTCOMES}
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
@@ -92,8 +92,9 @@ class DemoResult:
     def report(self) -> RenderableType:
         """Return the report for a person."""
         environment = shlex.quote(f"{self.home}/{_MARK}")
+        runs = (*self.episodes, self.retry)
         return Group(
-            runs_table([(one.title, one.counts, one.requests, one.seconds) for one in self.episodes]),
+            runs_table([(run.title, run.counts, run.requests, run.seconds) for run in runs]),
             held_table(self.held_because),
             Text(f"\nThe twin of Genesys Cloud now holds {self.contacts:,} contacts.\n"),
             Text("Open next:", style="bold"),
@@ -104,27 +105,32 @@ class DemoResult:
 
 
 def run_demo(home: Path, contacts: int, console: Console) -> DemoResult:
-    """Create the sample CRM and run the lineage: a backfill of its history, then two later windows with changes.
+    """Create the sample CRM and run the lineage: a backfill of its history, two later windows with changes.
+
+    The last run goes on to the newest window: every delete's grace period is synced then, and a retry sends it.
 
     Raises:
         ConfigurationError: `home` holds something that is no demo.
     """
     end = FREQUENCY.floor(datetime.now(UTC) - timedelta(minutes=2))
-    windows = [Window(end - 2 * FREQUENCY.length, end - FREQUENCY.length), Window(end - FREQUENCY.length, end)]
-    history = Window(windows[0].start - HISTORY, windows[0].start)
+    changes = list(Window(end - QUIET - 2 * FREQUENCY.length, end - QUIET).split(FREQUENCY))
+    history = Window(changes[0].start - HISTORY, changes[0].start)
     prepare(home, contacts, history)
     console.print(f"Sample CRM: {contacts:,} contacts of the last day in {home}/crm.db", highlight=False)
     with TwinServer(TWIN) as twin, _environment(home, twin.base_url), _dagster(home) as instance:
         console.print(f"Twin of Genesys Cloud: {twin.base_url}", highlight=False)
         episodes = [_run(instance, "backfill", history, console)]
-        for number, window in enumerate(windows, start=1):
+        spans = (changes[0], Window(changes[1].start, end))
+        for number, (window, span) in enumerate(zip(changes, spans, strict=True), start=1):
             sample_crm.change(home / "crm.db", start=window.start, end=window.end, seed=number)
-            episodes.append(_run(instance, f"{window.start:%H:%M}Z", window, console))
+            episodes.append(_run(instance, f"{window.start:%H:%M}Z", span, console))
+        retry = _retry(instance)
         with _sync() as opened:
-            spans = windows_of(opened.settings, history.start, end)
-            reasons = held_reasons(opened.frames.read("genesys_upserts", window) for window in spans)
+            reasons: Counter[str] = Counter()
+            for window in windows_of(opened.settings, history.start, end):
+                reasons.update(opened.tally("genesys_upserts", window).held_because)
         twin.store.save(home / "twin.json")
-        return DemoResult(episodes, reasons, len(twin.store.contacts), str(home))
+        return DemoResult(episodes, retry, dict(reasons.most_common()), len(twin.store.contacts), str(home))
 
 
 def prepare(home: Path, contacts: int, history: Window) -> None:
@@ -243,23 +249,35 @@ def _sync() -> Iterator[SyncContext]:
         yield opened
 
 
-def _run(instance: dg.DagsterInstance, title: str, span: Window, console: Console) -> Episode:
-    """Run the job for a span of windows and read its reports."""
+def _job(name: str) -> dg.JobDefinition:
     from contact_sync.orchestration.build import build_definitions  # noqa: PLC0415 (reads the demo's settings)
 
-    job = build_definitions().resolve_job_def("sync_windows")
+    return build_definitions().resolve_job_def(name)
+
+
+def _run(instance: dg.DagsterInstance, title: str, span: Window, console: Console) -> Episode:
+    """Run the job for a span of windows and read its reports."""
+    job = _job("sync_windows")
     started = time.monotonic()
     with _sync() as opened:
         windows = windows_of(opened.settings, span.start, span.end)
         with _progress(opened, f"{title:8}", windows, console):
-            job.execute_in_process(
-                instance=instance,
-                tags={**span_tags(span, FREQUENCY), "demo": "true"},
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            )
+            tags = {**span_tags(span, FREQUENCY), "demo": "true"}
+            job.execute_in_process(instance=instance, tags=tags, run_config=_SILENT)
         reports = pd.concat([opened.frames.read("sync_report", window) for window in windows])
     counts = {outcome: int(reports[outcome].sum()) for outcome in OUTCOMES}
     return Episode(title, len(windows), counts, int(reports["requests"].sum()), time.monotonic() - started)
+
+
+def _retry(instance: dg.DagsterInstance) -> Episode:
+    """Work off the retry queue and read what its asset shows."""
+    job = _job("retry_changes")
+    started = time.monotonic()
+    done = job.execute_in_process(instance=instance, tags={"demo": "true"}, run_config=_SILENT)
+    [shown] = done.asset_materializations_for_node(RETRY_QUEUE)
+    numbers: dict[str, Any] = {name: value.value for name, value in shown.metadata.items()}
+    counts = {outcome: numbers[outcome] for outcome in OUTCOMES}
+    return Episode("retry", 0, counts, numbers["requests"], time.monotonic() - started)
 
 
 @contextmanager

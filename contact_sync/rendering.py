@@ -14,20 +14,23 @@ from rich.table import Table
 from rich.text import Text
 
 from contact_sync.contacts.schemas import OUTCOMES
+from contact_sync.state.retries import QueueDepth
+from contact_sync.steps.diagnosis import Check
 from contact_sync.steps.report import Health
 
+_VERDICTS = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 _READ = "CRM records, windows overlap"
 
 
-def counts_table(title: str, read: int, counts: Mapping[str, int]) -> Table:
-    """Return the outcomes of one or many windows."""
+def counts_table(title: str, read: int, counts: Mapping[str, int], what: str = _READ) -> Table:
+    """Return the outcomes of one or many windows; `what` says what was read."""
     table = Table(
         title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
     )
     table.add_column(justify="right", style="bold")
     table.add_column()
     table.add_column(style="dim")
-    table.add_row(f"{read:,}", "read", _READ)
+    table.add_row(f"{read:,}", "read", what)
     for outcome, meaning in OUTCOMES.items():
         count = counts.get(outcome, 0)
         table.add_row(f"{count:,}", outcome, meaning, style="red" if count and outcome == "dead" else None)
@@ -72,6 +75,27 @@ def plan_table(rows: Sequence[Mapping[str, Any]], shown: int) -> RenderableType:
     return Group(table, Text(f"… and {more:,} more; --limit shows them")) if more > 0 else table
 
 
+def queue_table(rows: Sequence[Mapping[str, Any]], depth: QueueDepth) -> RenderableType:
+    """Return the retry queue: a line for each change, and how many there are."""
+    summary = f"{depth.waiting:,} waiting, {depth.deferred:,} deletes in their grace period, {depth.dead:,} dead"
+    if not rows:
+        return Text(f"retry queue: {summary}")
+    table = Table(title="retry queue", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in ("record", "state", "attempts", "since", "next attempt", "why"):
+        table.add_column(column, overflow="fold", justify="right" if column == "attempts" else "left")
+    for row in rows:
+        then = row["next_attempt_at"]
+        table.add_row(
+            Text(row["crm_id"]),
+            Text(row["state"], style="red" if row["state"] == "dead" else ""),
+            f"{row['attempts']:,}",
+            f"{row['queued_at']:%Y-%m-%d %H:%M}Z",
+            f"{then:%Y-%m-%d %H:%M}Z" if then else "never",
+            Text(row["last_error"]),
+        )
+    return Group(table, Text(summary))
+
+
 def health_table(health: Health, budget: Mapping[str, Any]) -> Table:
     """Return how the sync stands."""
     table = Table(title="status", title_justify="left", title_style="bold", show_header=False, box=None)
@@ -80,7 +104,7 @@ def health_table(health: Health, budget: Mapping[str, Any]) -> Table:
     table.add_row("watermark", f"{health.watermark:%Y-%m-%d %H:%M}Z: every window before it is committed")
     table.add_row("lag", _span(health.lag))
     table.add_row("gaps", "; ".join(str(gap) for gap in health.gaps) or "none")
-    table.add_row("retry queue", f"{health.waiting:,} waiting, {health.dead:,} dead")
+    table.add_row("retry queue", _queue(health))
     table.add_row("linked", f"{health.records:,} CRM records are {health.contacts:,} Genesys contacts")
     table.add_row(
         "budget", f"{budget['requests_per_minute']:,} requests a minute; next slot in {budget['wait']:.1f} s"
@@ -88,6 +112,21 @@ def health_table(health: Health, budget: Mapping[str, Any]) -> Table:
     fields = ", ".join(f"{row['field']} ({int(row['records']):,})" for row in health.unmapped)
     table.add_row("not in the registry", Text(fields or "nothing"))
     return table
+
+
+def check_line(check: Check) -> Table:
+    """Return what one check of the doctor found; a long finding goes on below itself."""
+    line = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
+    line.add_column(width=7, style=_VERDICTS[check.verdict])
+    line.add_column(width=13)
+    line.add_column(overflow="fold")
+    line.add_row(check.verdict, check.name, Text(check.says))
+    return line
+
+
+def _queue(health: Health) -> str:
+    since = f" since {health.oldest_waiting:%Y-%m-%d %H:%M}Z" if health.oldest_waiting else ""
+    return f"{health.waiting:,} waiting{since}, {health.deferred:,} deletes in grace, {health.dead:,} dead"
 
 
 def _why(row: Mapping[str, Any]) -> str:

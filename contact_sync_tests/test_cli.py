@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from contact_sync import cli
+from contact_sync import cli, console
 from contact_sync.contacts.schemas import OUTCOMES
 from contact_sync_tests.project import (
     FILLED,
@@ -21,7 +21,7 @@ from contact_sync_tests.project import (
     opened_project,
 )
 
-COMMANDS = ("run", "plan", "status", "demo", "ui", "simulator")
+COMMANDS = ("run", "plan", "status", "doctor", "demo", "ui", "simulator")
 FIRST = ("--from", "2026-03-02T08:00Z", "--to", "2026-03-02T08:30Z")
 ALL = ("--from", "2026-03-02T08:00Z", "--to", "2026-03-02T10:00Z")
 
@@ -34,7 +34,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.out, "width", 200)
+    monkeypatch.setattr(console.out, "width", 200)
 
 
 def call(*arguments: str) -> Result:
@@ -117,6 +117,7 @@ def test_strict_tells_held_records_by_the_exit_code(project: Project) -> None:
 
 def test_a_mass_delete_waits_for_the_flag(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTACT_SYNC_DELIVERY__MAX_DELETES", "0")
+    monkeypatch.setenv("CONTACT_SYNC_DELIVERY__DELETE_GRACE_MINUTES", "0")
     call("run", *ALL)
     contacts = project.stats()["held"]["contacts"]
     project.crm("UPDATE contacts SET is_deleted = 1")
@@ -185,6 +186,17 @@ def test_plan_shows_each_field_old_and_new(project: Project) -> None:
     assert "1 update" in text
     assert "cost: 1 requests, 0.0 minutes of the budget" in text
     assert "and 1 more; --limit shows them" in done("plan", *ALL, "--limit", "0")
+
+
+def test_plan_shows_which_deletes_wait_and_that_they_cost_nothing(project: Project) -> None:
+    data("run", *ALL)
+    [crm_id] = project.people(1)
+    project.change(project.window(FILLED), [crm_id], is_deleted=1)
+    [row] = data("plan", *ALL)["plan"]
+    assert (row["crm_id"], row["action"], row["rule"]) == (crm_id, "delete", "delete grace")
+    text = done("plan", *ALL)
+    assert "delete grace; waits for its grace period (delivery.delete_grace_minutes)" in " ".join(words(text))
+    assert "cost: 0 requests, 0.0 minutes of the budget" in text
 
 
 def test_a_plan_of_nothing_says_so(project: Project) -> None:
@@ -258,7 +270,6 @@ def test_a_folder_without_settings_says_where_to_run(project: Project, monkeypat
 @pytest.mark.parametrize(
     ("variable", "value", "start"),
     [
-        ("GENESYS_BASE_URL", "", "GENESYS_REGION is not set: use one of "),
         ("GENESYS_BASE_URL", "https://api.genesys.example", "GENESYS_BASE_URL is for a simulator on this machine"),
         ("CONTACT_SYNC_CRM_URL", "postgresql://u:p4ss@h/crm", "CONTACT_SYNC_CRM_URL names no driver"),
     ],

@@ -28,6 +28,7 @@ from contact_sync.simulator.store import TwinStore
 from contact_sync_tests.project import forget_environment
 
 CONTACTS = 200
+WINDOWS = 6
 
 
 class Demo(NamedTuple):
@@ -67,7 +68,7 @@ def frames(ran: Demo, asset: str) -> pd.DataFrame:
 def test_a_backfill_and_two_later_windows_run(ran: Demo) -> None:
     titles = [episode.title for episode in ran.result.episodes]
     assert titles[0] == "backfill"
-    assert [episode.windows for episode in ran.result.episodes] == [2, 1, 1]
+    assert [episode.windows for episode in ran.result.episodes] == [2, 1, WINDOWS - 3]
     for title in ("Sample CRM: 200 contacts", "Twin of Genesys Cloud: http://127.0.0.1:", *titles):
         assert title in ran.said
 
@@ -78,7 +79,7 @@ def test_every_row_that_was_read_has_an_outcome(ran: Demo) -> None:
     outcomes = frames(ran, "genesys_upserts")["outcome"].value_counts()
     assert told["counts"] == {outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES}
     reports = frames(ran, "sync_report")
-    assert len(reports) == 4
+    assert len(reports) == WINDOWS
     assert sum(episode.requests for episode in ran.result.episodes) == reports["requests"].sum()
     assert sum(ran.result.held_because.values()) == told["counts"]["held"]
 
@@ -88,7 +89,20 @@ def test_the_backfill_creates_and_later_windows_change(ran: Demo) -> None:
     assert backfill["created"] > CONTACTS * 0.8
     assert backfill["deleted"] == backfill["dead"] == 0
     for counts in later:
-        assert min(counts[outcome] for outcome in ("created", "updated", "unchanged", "deleted")) > 0
+        assert min(counts[outcome] for outcome in ("created", "updated", "unchanged", "deleted", "queued")) > 0
+
+
+def test_deletes_wait_and_a_retry_sends_them_once_their_time_has_come(ran: Demo) -> None:
+    retry = ran.result.retry
+    assert (retry.title, retry.windows) == ("retry", 0)
+    assert 0 < retry.counts["deleted"] == sum(retry.counts.values())
+    assert 0 < retry.requests < 5
+    rows = frames(ran, "genesys_upserts")
+    waited = rows.loc[rows["outcome"] == "queued", "crm_id"].nunique()
+    assert waited == retry.counts["deleted"]
+    assert ran.result.as_dict()["retry"]["counts"] == retry.counts
+    with closing(sqlite3.connect(ran.home / "state.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM retry_queue").fetchone() == (0,)
 
 
 def test_the_twin_holds_what_the_demo_says(ran: Demo) -> None:
@@ -122,17 +136,18 @@ def test_dagster_knows_the_runs(ran: Demo) -> None:
     with dg.DagsterInstance.from_config(str(ran.home / "dagster")) as instance:
         assert not instance.telemetry_enabled
         runs = instance.get_runs()
-        assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 3
+        assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 4
+        assert sorted(run.job_name for run in runs) == ["retry_changes", *["sync_windows"] * 3]
         for asset in ASSETS:
-            assert len(instance.get_materialized_partitions(dg.AssetKey(asset))) == 4
+            assert len(instance.get_materialized_partitions(dg.AssetKey(asset))) == WINDOWS
 
 
 def test_only_the_owner_can_read_it(ran: Demo) -> None:
     assert ran.home.stat().st_mode & 0o777 == 0o700
     assert (ran.home / "dagster").stat().st_mode & 0o777 == 0o700
-    private = [ran.home / name for name in ("crm.db", "state.db", "twin.json")]
+    private = [ran.home / name for name in ("crm.db", "state.db", "state.db.lock", "twin.json")]
     files = [path for path in (ran.home / "frames").rglob("*") if path.is_file()]
-    assert len(files) == 4 * len(ASSETS)
+    assert len(files) == WINDOWS * len(ASSETS)
     for path in [*private, *files]:
         assert path.stat().st_mode & 0o777 == 0o600
     for path in (ran.home / "frames").rglob("*"):
@@ -148,11 +163,11 @@ def test_a_second_demo_starts_clean(ran: Demo, tmp_path: Path, monkeypatch: pyte
     done = CliRunner().invoke(app, ["demo", "--home", str(home), "--contacts", "100", "--json"])
     assert done.exit_code == 0
     told = json.loads(done.stdout)
-    assert [episode["windows"] for episode in told["episodes"]] == [1, 1, 1]
+    assert [episode["windows"] for episode in told["episodes"]] == [1, 1, WINDOWS - 3]
     assert told["episodes"][0]["counts"]["created"] > 80
     assert told["read"] == sum(told["counts"].values())
     assert not (home / "leftover").exists()
-    assert len(list((home / "frames/sample/sync_report").iterdir())) == 3
+    assert len(list((home / "frames/sample/sync_report").iterdir())) == WINDOWS - 1
     assert "Sample CRM: 100 contacts" in done.stderr
 
 

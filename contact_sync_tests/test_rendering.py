@@ -8,7 +8,17 @@ from rich.console import Console, RenderableType
 
 from contact_sync.contacts.schemas import OUTCOMES
 from contact_sync.contacts.window import Window
-from contact_sync.rendering import counts_table, health_table, held_table, plan_table, runs_table
+from contact_sync.rendering import (
+    check_line,
+    counts_table,
+    health_table,
+    held_table,
+    plan_table,
+    queue_table,
+    runs_table,
+)
+from contact_sync.state.retries import QueueDepth
+from contact_sync.steps.diagnosis import Check
 from contact_sync.steps.report import Health
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -29,6 +39,8 @@ def health(**changes: Any) -> Health:  # noqa: ANN401 -- fields of any type
         "lag": timedelta(0),
         "gaps": [],
         "waiting": 0,
+        "oldest_waiting": None,
+        "deferred": 0,
         "dead": 0,
         "records": 1_234,
         "contacts": 1_200,
@@ -109,7 +121,7 @@ def test_health_when_all_is_well() -> None:
         "watermark 2026-03-02 12:00Z: every window before it is committed",
         "lag none: every closed window is committed",
         "gaps none",
-        "retry queue 0 waiting, 0 dead",
+        "retry queue 0 waiting, 0 deletes in grace, 0 dead",
         "linked 1,234 CRM records are 1,200 Genesys contacts",
         "budget 270 requests a minute; next slot in 0.0 s",
         "not in the registry nothing",
@@ -121,6 +133,8 @@ def test_health_when_something_is_behind() -> None:
         lag=timedelta(hours=26, minutes=30),
         gaps=[Window(NOON, NOON + HOUR), Window(NOON + 2 * HOUR, NOON + 3 * HOUR)],
         waiting=3,
+        oldest_waiting=NOON - HOUR,
+        deferred=1_200,
         dead=1,
         unmapped=[{"field": "shoe_size", "records": 1_500}, {"field": "[hat]", "records": 1}],
     )
@@ -128,9 +142,53 @@ def test_health_when_something_is_behind() -> None:
     assert lines[2:5] == [
         "lag 26 h 30 min",
         "gaps 2026-03-02T12:00Z/2026-03-02T13:00Z; 2026-03-02T14:00Z/2026-03-02T15:00Z",
-        "retry queue 3 waiting, 1 dead",
+        "retry queue 3 waiting since 2026-03-02 11:00Z, 1,200 deletes in grace, 1 dead",
     ]
     assert lines[-2:] == [
         "budget 270 requests a minute; next slot in 12.3 s",
         "not in the registry shoe_size (1,500), [hat] (1)",
     ]
+
+
+def queued(**changes: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    row: dict[str, Any] = {
+        "crm_id": "003A",
+        "state": "waiting",
+        "attempts": 2,
+        "queued_at": NOON,
+        "next_attempt_at": NOON + HOUR,
+        "last_error": "service.unavailable",
+    }
+    return row | changes
+
+
+def test_the_retry_queue_shows_a_line_for_each_change_and_the_sums() -> None:
+    rows = [queued(), queued(crm_id="[/]", state="dead", next_attempt_at=None, last_error="[bold]refused")]
+    assert shown(queue_table(rows, QueueDepth(waiting=1, deferred=1_200, dead=1, oldest=NOON))) == [
+        "retry queue",
+        "record state attempts since next attempt why",
+        "003A waiting 2 2026-03-02 12:00Z 2026-03-02 13:00Z service.unavailable",
+        "[/] dead 2 2026-03-02 12:00Z never [bold]refused",
+        "1 waiting, 1,200 deletes in their grace period, 1 dead",
+    ]
+
+
+def test_an_empty_retry_queue_is_one_line() -> None:
+    assert shown(queue_table([], QueueDepth())) == [
+        "retry queue: 0 waiting, 0 deletes in their grace period, 0 dead"
+    ]
+
+
+def test_counts_say_what_was_read() -> None:
+    assert shown(counts_table("retry queue", 2, {}, "changes that were due"))[1] == "2 read changes that were due"
+
+
+def test_a_check_is_one_line_that_fits_a_small_terminal() -> None:
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(check_line(Check("region", "ok", "mypurecloud.de, from GENESYS_REGION")))
+        console.print(check_line(Check("custom fields", "skipped", "[/] " + "needs words " * 6)))
+    first, second, third = capture.get().splitlines()
+    assert first.rstrip() == "ok      region        mypurecloud.de, from GENESYS_REGION"
+    assert second.startswith("skipped custom fields [/] needs words needs")
+    assert third.startswith(" " * 22 + "words ")

@@ -4,31 +4,38 @@ Each is thin: it opens the sync, runs its step for the windows of the run, and r
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
+from contact_sync.contacts.planning import DELETE_GUARD
 from contact_sync.contacts.window import Window
 from contact_sync.orchestration import checks
-from contact_sync.orchestration.metadata import column_schema, health_metadata, held_metadata, numbers_of
+from contact_sync.orchestration.metadata import (
+    column_schema,
+    health_metadata,
+    held_metadata,
+    numbers_of,
+    report_numbers,
+)
 from contact_sync.orchestration.partitions import key_of, window_partitions, windows_of_run
 from contact_sync.orchestration.resources import SyncResource
 from contact_sync.settings import Settings
+from contact_sync.steps.context import SyncContext
 from contact_sync.steps.deliver import Progress, deliver
 from contact_sync.steps.extract import extract
 from contact_sync.steps.match import match
 from contact_sync.steps.normalize import normalize
-from contact_sync.steps.report import health, held_reasons, report
+from contact_sync.steps.report import health, report
 
 ASSETS = ("crm_delta", "normalized_contacts", "dedup_matches", "genesys_upserts", "sync_report")
 GENESYS_POOL = "genesys"
 GROUP = "contact_sync"  # one for all, so that the lineage opens unfolded
 OWNERS = ["team:contact-sync"]
 
-Frames = Mapping[Window, pd.DataFrame]
 Step = Callable[..., dg.MaterializeResult]
 
 
@@ -42,51 +49,58 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
     def crm_delta(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """What changed in the CRM in the window: a row is one version of one record, as it is there."""
         with sync.open(settings) as opened:
-            frames = {window: extract(opened, window) for window in windows_of_run(context, frequency)}
-            return _result(
-                context, "crm_delta", frames, settings, checks.fields_listed(opened), checks.records_dated(opened)
-            )
+            windows = windows_of_run(context, frequency)
+            for window in windows:
+                extract(opened, window)
+            found = (checks.fields_listed(opened), checks.records_dated(opened))
+            return _result(context, opened, "crm_delta", windows, *found)
 
     @asset(deps=[crm_delta], kinds={"pandas", "parquet"})
     def normalized_contacts(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """The same rows, clean and canonical: phones in E.164, e-mails in lower case; or held with a reason."""
         with sync.open(settings) as opened:
-            frames = {window: normalize(opened, window) for window in windows_of_run(context, frequency)}
-            return _result(context, "normalized_contacts", frames, settings)
+            windows = windows_of_run(context, frequency)
+            for window in windows:
+                normalize(opened, window)
+            return _result(context, opened, "normalized_contacts", windows)
 
     @asset(deps=[normalized_contacts], kinds={"pandas", "parquet"}, check_names=[checks.NO_MASS_DELETE])
     def dedup_matches(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """The plan: who is who, what to do and why. Stopping here is the dry run."""
         with sync.open(settings, context.run.tags) as opened:
-            frames = match(opened, windows_of_run(context, frequency))
-            return _result(context, "dedup_matches", frames, settings, checks.no_mass_delete(frames))
+            windows = windows_of_run(context, frequency)
+            plans = match(opened, windows).values()
+            held = sum(int((plan["rule"] == DELETE_GUARD).sum()) for plan in plans)
+            return _result(context, opened, "dedup_matches", windows, checks.no_mass_delete(held))
 
     @asset(deps=[dedup_matches], kinds={"genesys", "parquet"}, pool=GENESYS_POOL)
     def genesys_upserts(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """The plan carried out, the outcome of every row kept, and the window committed in the ledger."""
         with sync.open(settings, context.run.tags) as opened:
             windows = windows_of_run(context, frequency)
-            delivered = deliver(opened, windows, context.run.run_id, _log_progress(context))
-            frames = {one.window: one.frame for one in delivered}
-            return _result(
-                context, "genesys_upserts", frames, settings, **held_metadata(held_reasons(frames.values()))
-            )
+            reasons: Counter[str] = Counter()
+            for delivered in deliver(opened, windows, context.run.run_id, _log_progress(context)):
+                reasons.update(delivered.held_because)
+            return _result(context, opened, "genesys_upserts", windows, **held_metadata(reasons))
 
     @asset(deps=[genesys_upserts], kinds={"pandas", "parquet"}, check_names=[checks.NOTHING_DEAD, checks.KEEPS_UP])
     def sync_report(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """What happened in the window, and whether the sync is healthy."""
         with sync.open(settings) as opened:
-            frames = {window: report(opened, window) for window in windows_of_run(context, frequency)}
+            windows = windows_of_run(context, frequency)
+            for window in windows:
+                numbers = report_numbers(report(opened, window))
+                context.add_asset_metadata(numbers, asset_key="sync_report", partition_key=key_of(window))
             now = health(opened)
             found = (checks.nothing_dead(now), checks.keeps_up(now))
-            return _result(context, "sync_report", frames, settings, *found, **health_metadata(now))
+            return _result(context, opened, "sync_report", windows, *found, **health_metadata(now))
 
     genesys = _external(
         "genesys_external_contacts",
         "genesys",
         "The contacts that agents see when a customer calls.",
         settings,
-        deps=[genesys_upserts],
+        deps=[genesys_upserts, "retry_queue"],
     )
     return [crm, crm_delta, normalized_contacts, dedup_matches, genesys_upserts, sync_report, genesys]
 
@@ -125,7 +139,7 @@ def _windowed(
 
 
 def _external(
-    name: str, kind: str, description: str, settings: Settings, deps: Sequence[dg.AssetsDefinition] = ()
+    name: str, kind: str, description: str, settings: Settings, deps: Sequence[dg.AssetsDefinition | str] = ()
 ) -> dg.AssetSpec:
     return dg.AssetSpec(
         name,
@@ -140,25 +154,28 @@ def _external(
 
 def _result(
     context: dg.AssetExecutionContext,
+    opened: SyncContext,
     asset: str,
-    frames: Frames,
-    settings: Settings,
+    windows: Sequence[Window],
     *found: dg.AssetCheckResult,
     **metadata: dg.MetadataValue[Any],
 ) -> dg.MaterializeResult:
     """Report each window's numbers under its own partition, and the checks of the run."""
-    for window, frame in frames.items():
-        context.add_asset_metadata(numbers_of(asset, frame), asset_key=asset, partition_key=key_of(window))
-    contract = checks.contract(asset, frames, settings.sync.max_held_share)
-    return dg.MaterializeResult(metadata=metadata, check_results=[contract, *found])
+    tallies = {window: opened.tally(asset, window) for window in windows}
+    for window, tally in tallies.items():
+        context.add_asset_metadata(numbers_of(tally), asset_key=asset, partition_key=key_of(window))
+    return dg.MaterializeResult(metadata=metadata, check_results=[checks.contract(tallies), *found])
 
 
 def _log_progress(context: dg.AssetExecutionContext) -> Progress:
     """Log delivery at every tenth of a window, so that a long window shows that it moves."""
+    logged = 0
 
-    def progress(window: Window, done: int, total: int) -> None:
-        tenth = max(1, total // 10)
-        if total >= 200 and (done // tenth > (done - 10) // tenth or done == total):
-            context.log.info("%s: %d of %d contacts sent", window, done, total)
+    def progress(window: Window, ended: int, rows: int) -> None:
+        nonlocal logged
+        tenth = ended * 10 // rows
+        if rows >= 200 and tenth != logged:
+            logged = tenth
+            context.log.info("%s: %d of %d rows delivered", window, ended, rows)
 
     return progress

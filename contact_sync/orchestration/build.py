@@ -9,6 +9,7 @@ import dagster as dg
 from contact_sync.orchestration.assets import build_assets
 from contact_sync.orchestration.jobs import sync_windows
 from contact_sync.orchestration.resources import sync_resource
+from contact_sync.orchestration.retries import build_retry_queue, build_retry_sensor, retry_changes
 from contact_sync.orchestration.schedules import build_schedule
 from contact_sync.orchestration.sensors import build_gap_sensor
 from contact_sync.settings import Settings, load_settings
@@ -29,10 +30,10 @@ def build_definitions(
     settings = settings or load_settings()
     _keep_private(Path(".dagster"))
     return dg.Definitions(
-        assets=build_assets(settings),
-        jobs=[sync_windows],
+        assets=[*build_assets(settings), build_retry_queue(settings)],
+        jobs=[sync_windows, retry_changes],
         schedules=[build_schedule(settings.sync)],
-        sensors=[build_gap_sensor(settings)],
+        sensors=[build_gap_sensor(settings), build_retry_sensor(settings)],
         executor=dg.in_process_executor,  # one process a run, so that one client and its connections serve it
         resources={"sync": sync_resource()} | dict(resource_overrides or {}),
     )

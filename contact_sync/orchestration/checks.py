@@ -5,15 +5,15 @@ windows. A blocking check holds only inside its run, so each step refuses a fram
 """
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import dagster as dg
-import pandas as pd
 
-from contact_sync.contacts.planning import DELETE_GUARD
-from contact_sync.contacts.schemas import ContractError
 from contact_sync.contacts.window import Window
-from contact_sync.steps.context import SyncContext, check_frame
+from contact_sync.state.retries import QueueDepth
+from contact_sync.steps.context import SyncContext
 from contact_sync.steps.report import Health
+from contact_sync.steps.tally import Tally
 
 CONTRACT = "contract"
 FIELDS_LISTED = "fields_listed"
@@ -21,34 +21,35 @@ RECORDS_DATED = "records_dated"
 NO_MASS_DELETE = "no_mass_delete"
 NOTHING_DEAD = "nothing_dead"
 KEEPS_UP = "keeps_up"
+QUEUE_MOVES = "queue_moves"
+
+LONGEST_WAIT = timedelta(days=1)
 
 _ABOUT = {
     CONTRACT: "Columns, types, keys and the share of rows held are as agreed; a broken contract stops the run.",
     FIELDS_LISTED: "Every CRM field that carries values is in the registry.",
     RECORDS_DATED: "Every CRM record has an id and a time of change, without which no window can hold it.",
-    NO_MASS_DELETE: "No window would remove more contacts than delivery.max_deletes and max_delete_share allow.",
+    NO_MASS_DELETE: "No window or retry would remove more than delivery.max_deletes and max_delete_share allow.",
     NOTHING_DEAD: "No change was refused for good.",
     KEEPS_UP: "Every window that has closed is committed.",
+    QUEUE_MOVES: "No change in the retry queue has waited for more than a day.",
 }
 
 
 def specs(asset: str, *names: str) -> list[dg.AssetCheckSpec]:
     """Return the check specs of an asset; the contract blocks."""
-    return [
-        dg.AssetCheckSpec(name, asset=asset, blocking=name == CONTRACT, description=_ABOUT[name])
-        for name in (CONTRACT, *names)
-    ]
+    return [spec(asset, name) for name in (CONTRACT, *names)]
 
 
-def contract(asset: str, frames: Mapping[Window, pd.DataFrame], max_held_share: float) -> dg.AssetCheckResult:
+def spec(asset: str, name: str) -> dg.AssetCheckSpec:
+    """Return one check spec of an asset."""
+    return dg.AssetCheckSpec(name, asset=asset, blocking=name == CONTRACT, description=_ABOUT[name])
+
+
+def contract(tallies: Mapping[Window, Tally]) -> dg.AssetCheckResult:
     """Check the contract of every frame of a run."""
-    broken: dict[str, str] = {}
-    for window, frame in frames.items():
-        try:
-            check_frame(asset, frame, max_held_share)
-        except ContractError as error:
-            broken[str(window)] = str(error)
-    metadata = {"windows": len(frames), "broken": len(broken)} | dict(list(broken.items())[:5])
+    broken = {str(window): tally.broken for window, tally in tallies.items() if tally.broken}
+    metadata = {"windows": len(tallies), "broken": len(broken)} | dict(list(broken.items())[:5])
     return dg.AssetCheckResult(passed=not broken, check_name=CONTRACT, metadata=metadata)
 
 
@@ -64,23 +65,27 @@ def records_dated(opened: SyncContext) -> dg.AssetCheckResult:
     return _warning(RECORDS_DATED, metadata={"undated": undated}, passed=not undated)
 
 
-def no_mass_delete(plans: Mapping[Window, pd.DataFrame]) -> dg.AssetCheckResult:
-    """Warn of deletes that are held: they wait for a run whose tag allows them."""
-    held = sum(int((plan["rule"] == DELETE_GUARD).sum()) for plan in plans.values())
+def no_mass_delete(held: int) -> dg.AssetCheckResult:
+    """Warn of deletes that the guard holds: they wait for a run whose tag allows them."""
     return _warning(NO_MASS_DELETE, metadata={"deletes_held": held}, passed=not held)
 
 
-def nothing_dead(health: Health) -> dg.AssetCheckResult:
+def nothing_dead(queue: Health | QueueDepth) -> dg.AssetCheckResult:
     """Warn of changes that were refused for good."""
-    return _warning(
-        NOTHING_DEAD, metadata={"dead": health.dead, "waiting": health.waiting}, passed=not health.dead
-    )
+    return _warning(NOTHING_DEAD, metadata={"dead": queue.dead, "waiting": queue.waiting}, passed=not queue.dead)
 
 
 def keeps_up(health: Health) -> dg.AssetCheckResult:
     """Warn of windows that have closed and are not committed."""
     metadata = {"gaps": len(health.gaps), "lag_minutes": health.lag.total_seconds() / 60}
     return _warning(KEEPS_UP, metadata=metadata, passed=not health.gaps)
+
+
+def queue_moves(depth: QueueDepth, now: datetime) -> dg.AssetCheckResult:
+    """Warn of changes that have been undelivered for long."""
+    waited = now - depth.oldest if depth.oldest else timedelta(0)
+    metadata = {"waiting": depth.waiting, "oldest_minutes": waited.total_seconds() / 60}
+    return _warning(QUEUE_MOVES, metadata=metadata, passed=waited <= LONGEST_WAIT)
 
 
 def _warning(name: str, *, metadata: Mapping[str, int | float], passed: bool) -> dg.AssetCheckResult:

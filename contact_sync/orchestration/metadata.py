@@ -11,6 +11,7 @@ import pandas as pd
 
 from contact_sync.contacts.schemas import ACTIONS, OUTCOMES, SCHEMAS
 from contact_sync.steps.report import Health
+from contact_sync.steps.tally import Tally
 
 Numbers = dict[str, int | float]
 
@@ -22,21 +23,23 @@ _COUNTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def numbers_of(asset: str, frame: pd.DataFrame) -> Numbers:
+def numbers_of(tally: Tally) -> Numbers:
     """Return what is counted of an asset's frame: its rows, and how many of each kind."""
-    numbers: Numbers = {"dagster/row_count": len(frame)}
-    if asset in _COUNTED:
-        column, values = _COUNTED[asset]
-        counts = frame[column].value_counts()
-        numbers |= {value: int(counts.get(value, 0)) for value in values}
-    if asset == "normalized_contacts":
-        numbers["cleaned"] = int(frame["notes"].notna().sum())
-    if asset == "dedup_matches":
-        numbers["contacts_to_send"] = int(frame["request"].notna().sum())
-    if asset == "sync_report":
-        row = frame.iloc[0]
-        numbers |= {name: row[name].item() for name in ("read", *OUTCOMES, "requests", "writes", "seconds")}
+    numbers: Numbers = {"dagster/row_count": tally.rows}
+    if tally.asset in _COUNTED:
+        column, values = _COUNTED[tally.asset]
+        numbers |= {value: tally.values[column][value] for value in values}
+    if tally.asset == "normalized_contacts":
+        numbers["cleaned"] = tally.filled["notes"]
+    if tally.asset == "dedup_matches":
+        numbers["contacts_to_send"] = tally.filled["request"]
     return numbers
+
+
+def report_numbers(report: pd.DataFrame) -> Numbers:
+    """Return the counts of a `sync_report`."""
+    row = report.iloc[0]
+    return {name: row[name].item() for name in ("read", *OUTCOMES, "requests", "writes", "seconds")}
 
 
 def column_schema(asset: str) -> dg.TableSchema:
@@ -69,6 +72,7 @@ def health_metadata(health: Health) -> dict[str, dg.MetadataValue[Any]]:
         "lag_minutes": dg.MetadataValue.float(health.lag.total_seconds() / 60),
         "gaps": dg.MetadataValue.int(len(health.gaps)),
         "retry_queue": dg.MetadataValue.int(health.waiting),
+        "deletes_in_grace": dg.MetadataValue.int(health.deferred),
         "dead_letters": dg.MetadataValue.int(health.dead),
         "linked_records": dg.MetadataValue.int(health.records),
         "contacts": dg.MetadataValue.int(health.contacts),

@@ -45,6 +45,7 @@ class SyncResource(dg.ConfigurableResource[SyncContext]):
     crm_url: str
     state_url: str
     genesys_region: str
+    genesys_organization_id: str
     genesys_client_id: str
     genesys_client_secret: str
     genesys_base_url: str

@@ -18,7 +18,7 @@ from contact_sync.settings import Settings
 RUNS_A_TICK = 4
 """Runs requested at once; the next tick goes on from there."""
 
-_UNDER_WAY = [
+UNDER_WAY = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -78,6 +78,6 @@ def missing(settings: Settings, now: datetime, covered: list[Window]) -> Iterato
 
 
 def _windows_under_way(instance: dg.DagsterInstance, frequency: Frequency) -> Iterator[Window]:
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
         if window := window_of_tags(run.tags, frequency):
             yield window

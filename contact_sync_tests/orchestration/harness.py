@@ -31,6 +31,22 @@ def run(
     )
 
 
+def run_retry(
+    instance: dg.DagsterInstance, *, quiet: bool = True, allow_deletes: bool = False
+) -> dg.ExecuteInProcessResult:
+    """Run the job that works off the retry queue."""
+    return (
+        build_definitions()
+        .resolve_job_def("retry_changes")
+        .execute_in_process(
+            instance=instance,
+            tags={ALLOW_DELETES: "true"} if allow_deletes else {},
+            run_config=_QUIET if quiet else None,
+            raise_on_error=False,
+        )
+    )
+
+
 def failures(result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
     """Return what the UI shows of each failed step: its one description."""
     found = {}
@@ -52,9 +68,10 @@ def checks(result: dg.ExecuteInProcessResult) -> Mapping[tuple[str, str], dg.Ass
     return {(one.asset_key.path[-1], one.check_name): one for one in result.get_asset_check_evaluations()}
 
 
-def metadata(instance: dg.DagsterInstance, asset: str, window: Window) -> Mapping[str, Any]:
-    """Return the newest metadata of one partition of an asset, as the UI shows it."""
-    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[key_of(window)])
+def metadata(instance: dg.DagsterInstance, asset: str, window: Window | None = None) -> Mapping[str, Any]:
+    """Return the newest metadata of an asset, or of one partition of it, as the UI shows it."""
+    partitions = [key_of(window)] if window else None
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=partitions)
     [record] = instance.fetch_materializations(wanted, limit=1).records
     assert record.asset_materialization
     return {name: value.value for name, value in record.asset_materialization.metadata.items()}

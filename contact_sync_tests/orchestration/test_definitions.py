@@ -17,6 +17,7 @@ from contact_sync.orchestration.assets import ASSETS
 from contact_sync.orchestration.build import build_definitions
 from contact_sync.orchestration.partitions import window_partitions
 from contact_sync.orchestration.resources import sync_resource
+from contact_sync.orchestration.retries import RETRY_QUEUE
 from contact_sync.settings import ConfigurationError, load_settings
 from contact_sync_tests.project import SECRET, Project, forget_environment
 
@@ -29,6 +30,7 @@ KINDS = {
     "dedup_matches": {"pandas", "parquet"},
     "genesys_upserts": {"genesys", "parquet"},
     "sync_report": {"pandas", "parquet"},
+    "retry_queue": {"genesys"},
     "genesys_external_contacts": {"genesys"},
 }
 CHECKS = {
@@ -55,7 +57,13 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 
 
 def five(defs: dg.Definitions) -> dict[str, dg.AssetsDefinition]:
-    return {one.key.path[-1]: one for one in defs.resolve_asset_graph().assets_defs if one.is_executable}
+    found = {one.key.path[-1]: one for one in defs.resolve_asset_graph().assets_defs if one.is_executable}
+    assert found.keys() == {*ASSETS, RETRY_QUEUE}
+    return {name: found[name] for name in ASSETS}
+
+
+def retry_queue(defs: dg.Definitions) -> dg.AssetsDefinition:
+    return defs.resolve_asset_graph().assets_def_for_key(dg.AssetKey(RETRY_QUEUE))
 
 
 def test_they_load_without_any_secret(defs: dg.Definitions) -> None:
@@ -69,9 +77,9 @@ def test_the_lineage_runs_from_the_crm_to_genesys(defs: dg.Definitions) -> None:
         "crm_contacts": set(),
         **{child: {parent} for parent, child in pairwise(lineage)},
         "sync_report": {"genesys_upserts"},
-        "genesys_external_contacts": {"genesys_upserts"},
+        "retry_queue": {"genesys_upserts"},
+        "genesys_external_contacts": {"genesys_upserts", "retry_queue"},
     }
-    assert five(defs).keys() == set(ASSETS)
     assert list(ASSETS) == [*lineage[1:], "sync_report"]
 
 
@@ -97,6 +105,7 @@ def test_only_delivery_holds_the_pool(defs: dg.Definitions) -> None:
     assert {name: one.op.pool for name, one in five(defs).items()} == dict.fromkeys(ASSETS) | {
         "genesys_upserts": "genesys"
     }
+    assert retry_queue(defs).op.pool == "genesys"
 
 
 def test_the_contract_of_each_asset_blocks_and_nothing_else_does(defs: dg.Definitions) -> None:
@@ -105,6 +114,13 @@ def test_the_contract_of_each_asset_blocks_and_nothing_else_does(defs: dg.Defini
         assert found.keys() == CHECKS[name]
         assert [check for check, blocks in found.items() if blocks] == ["contract"]
         assert all(spec.description for spec in one.check_specs)
+
+
+def test_the_checks_of_the_retry_queue_warn(defs: dg.Definitions) -> None:
+    found = {spec.name: spec.blocking for spec in retry_queue(defs).check_specs}
+    assert found == {"queue_moves": False, "nothing_dead": False, "no_mass_delete": False}
+    assert all(spec.description for spec in retry_queue(defs).check_specs)
+    assert retry_queue(defs).partitions_def is None
 
 
 def test_the_catalog_shows_the_columns_that_the_contract_has(defs: dg.Definitions) -> None:
@@ -127,14 +143,23 @@ def test_the_job_runs_the_five_in_one_process(defs: dg.Definitions) -> None:
     assert job.partitions_def == window_partitions(load_settings().sync)
 
 
-def test_schedule_and_sensor_start_switched_off(defs: dg.Definitions) -> None:
-    schedule, sensor = defs.resolve_schedule_def("newest_window"), defs.resolve_sensor_def("missing_windows")
+def test_the_job_of_the_retry_queue_runs_nothing_else(defs: dg.Definitions) -> None:
+    job = defs.resolve_job_def("retry_changes")
+    assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == {RETRY_QUEUE}
+    assert job.executor_def is dg.in_process_executor
+    assert job.description
+
+
+def test_schedule_and_sensors_start_switched_off(defs: dg.Definitions) -> None:
+    schedule = defs.resolve_schedule_def("newest_window")
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert (schedule.cron_schedule, schedule.job_name) == ("2,32 * * * *", "sync_windows")
-    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
-    assert (sensor.minimum_interval_seconds, sensor.job_name) == (60, "sync_windows")
     assert schedule.description
-    assert sensor.description
+    for name, job in (("missing_windows", "sync_windows"), ("due_retries", "retry_changes")):
+        sensor = defs.resolve_sensor_def(name)
+        assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+        assert (sensor.minimum_interval_seconds, sensor.job_name) == (60, job)
+        assert sensor.description
 
 
 def test_a_setting_changes_the_windows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from contact_sync_tests.orchestration.harness import failures, metadata, run
+from contact_sync_tests.orchestration.harness import failures, metadata, run, run_retry
 from contact_sync_tests.project import NOBODY, SECRET, Project, opened_project
 
 WRONG_SECRET = "wr0ng-s3cret-of-the-tests"
@@ -85,6 +85,10 @@ def test_runs_that_succeed_and_runs_that_fail_tell_nothing_of_anybody(
     shown = metadata(instance, "sync_report", window)
     assert (shown["held"], shown["dead"]) == (1, 1)
     assert "Zyxquark" in project.state("SELECT group_concat(fields) FROM contact_link")[0][0]
+
+    project.state("UPDATE retry_queue SET state = 'waiting', next_attempt_at = '2026-01-01 00:00:00'")
+    assert run_retry(instance, quiet=False).success
+    assert metadata(instance, "retry_queue")["dead"] == 1
 
     plan = project.frame_path("dedup_matches", window)
     plan.write_bytes(plan.read_bytes()[:-100])

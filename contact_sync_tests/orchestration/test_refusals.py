@@ -158,7 +158,6 @@ def test_missing_variables_are_named_line_by_line_before_anything_is_read(
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
-        ("GENESYS_BASE_URL", "", "GENESYS_REGION is not set: use one of "),
         ("GENESYS_BASE_URL", "https://genesys.example", "GENESYS_BASE_URL is for a simulator on this machine"),
         ("CONTACT_SYNC_CRM_URL", "somewhere", "CONTACT_SYNC_CRM_URL is not a database URL"),
         ("CONTACT_SYNC_STATE_URL", "mysql://here", "CONTACT_SYNC_STATE_URL names mysql;"),
