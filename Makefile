@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test lint types bench clean
+.PHONY: help install demo ui test chaos lint types bench bench-delivery clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/installed ## sync a dirty sample CRM into a twin of Genesys Cloud, through Dagster
 	@$(BIN)/contact-sync demo
@@ -19,6 +19,10 @@ ui: $(VENV)/installed ## the demo in the Dagster UI, with the schedule ready to 
 
 test: $(VENV)/installed-dev ## the whole test suite
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+chaos: export CHAOS_SEED ?= $(shell date +%s)
+chaos: $(VENV)/installed-dev ## kills and faults without end: nothing lost, nothing twice (minutes)
+	@$(BIN)/python -m pytest -m chaos --numprocesses 2 contact_sync_tests/chaos
 
 lint: $(VENV)/installed-dev ## ruff and the import contract
 	$(BIN)/ruff format --check .
@@ -30,6 +34,10 @@ types: $(VENV)/installed-dev ## mypy, strict, on the package and its tests
 
 bench: $(VENV)/installed-dev ## the twin with a million contacts: memory, and the time of a bulk enrich
 	$(BIN)/python -m contact_sync_tests.bench_twin
+
+bench-delivery: $(VENV)/installed-dev ## the shared budget, throughput and memory of delivery (an hour)
+	$(BIN)/python -m contact_sync_tests.bench_budget
+	$(BIN)/python -m contact_sync_tests.bench_delivery
 
 install: $(VENV)/installed ## the virtual environment with pinned versions
 

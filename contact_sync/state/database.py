@@ -56,7 +56,7 @@ def database_exists(url: str) -> bool:
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
-        return Path(parsed.database or "").is_file()
+        return bool((path := sqlite_path(parsed)) and path.is_file())
     engine = _engine(url)
     try:
         with transaction(engine) as connection:
@@ -137,8 +137,8 @@ def _engine(url: str) -> Engine:
 
 def _sqlite(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"timeout": _LOCK_SECONDS}, hide_parameters=True)
-    if url.database and url.database != ":memory:":
-        _make_private(Path(url.database))
+    if path := sqlite_path(url):
+        _make_private(path)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -146,6 +146,12 @@ def _sqlite(url: URL) -> Engine:
 
 def _postgresql(url: URL) -> Engine:
     return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """Return the file of an SQLite database, which a URL may name as a URI; None for one in memory."""
+    path = (url.database or ":memory:").removeprefix("file:")
+    return None if path.startswith(":memory:") else Path(path)
 
 
 def _make_private(path: Path) -> None:

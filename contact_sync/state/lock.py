@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from contact_sync.state.database import StateError
+from contact_sync.state.database import StateError, sqlite_path
 
 _KEY = 7_302_111  # an advisory lock of PostgreSQL is a number, and of one database
 _TRY = text("SELECT pg_try_advisory_lock(:key)")
@@ -39,7 +39,7 @@ def delivery_lock(engine: Engine) -> Iterator[Callable[[], None]]:
     if engine.dialect.name == "postgresql":
         with _advisory(engine) as connection:
             yield lambda: _confirm(connection)
-    elif (path := engine.url.database) and path != ":memory:":
+    elif path := sqlite_path(engine.url):
         with _file(f"{Path(path).resolve()}.lock"):
             yield lambda: None
     else:  # a database in memory is nobody else's

@@ -8,6 +8,7 @@ import pytest
 from contact_sync.simulator.server import TwinServer
 from contact_sync.simulator.settings import TwinSettings
 from contact_sync.simulator.store import TwinStore
+from contact_sync_tests.steps.faults import Answers
 from contact_sync_tests.steps.harness import Sync
 
 
@@ -33,3 +34,10 @@ def twin(shared_twin: TwinServer) -> TwinServer:
 def sync(twin: TwinServer, tmp_path: Path) -> Iterator[Sync]:
     with Sync(tmp_path / "home", twin) as opened:
         yield opened
+
+
+@pytest.fixture
+def answers(sync: Sync) -> Answers:
+    """Stand between the sync, which sends one request at a time, and the twin."""
+    sync.configure(concurrency=1)
+    return Answers(sync.session)

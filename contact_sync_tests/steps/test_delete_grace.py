@@ -12,7 +12,7 @@ from contact_sync_tests.steps.accounting import assert_accounted
 from contact_sync_tests.steps.faults import Answers
 from contact_sync_tests.steps.harness import Sync
 from contact_sync_tests.steps.test_contacts import ADA, removals
-from contact_sync_tests.steps.test_retry import crm_away
+from contact_sync_tests.steps.waiting import crm_away
 from contact_sync_tests.steps.world import START, moment, window
 
 GRACE = timedelta(minutes=30)

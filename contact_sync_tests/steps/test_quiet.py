@@ -10,7 +10,7 @@ from contact_sync.steps.deliver import deliver
 from contact_sync.steps.extract import extract
 from contact_sync_tests.steps.faults import Answers
 from contact_sync_tests.steps.harness import Sync
-from contact_sync_tests.steps.test_retry import crm_away
+from contact_sync_tests.steps.waiting import crm_away
 from contact_sync_tests.steps.world import moment, window
 
 CANARY = {
