@@ -128,9 +128,9 @@ def plan(
 @app.command()
 def status(*, as_json: AsJson = False, strict: Strict = False) -> None:
     """Print the watermark, gaps, lag, retry queue and budget."""
-    with opened() as (settings, context):
+    with opened() as (_, context):
         now = health(context)
-        budget = {"requests_per_minute": settings.delivery.requests_per_minute, "wait": context.pace.wait()}
+        budget = asdict(context.pace.reading()) | {"wait": context.pace.wait()}
         if as_json:
             gaps = [str(gap) for gap in now.gaps]
             print_json(asdict(now) | {"lag": now.lag.total_seconds(), "gaps": gaps, "budget": budget})

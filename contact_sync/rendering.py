@@ -106,9 +106,7 @@ def health_table(health: Health, budget: Mapping[str, Any]) -> Table:
     table.add_row("gaps", "; ".join(str(gap) for gap in health.gaps) or "none")
     table.add_row("retry queue", _queue(health))
     table.add_row("linked", f"{health.records:,} CRM records are {health.contacts:,} Genesys contacts")
-    table.add_row(
-        "budget", f"{budget['requests_per_minute']:,} requests a minute; next slot in {budget['wait']:.1f} s"
-    )
+    table.add_row("budget", _budget(budget))
     fields = ", ".join(f"{row['field']} ({int(row['records']):,})" for row in health.unmapped)
     table.add_row("not in the registry", Text(fields or "nothing"))
     return table
@@ -122,6 +120,12 @@ def check_line(check: Check) -> Table:
     line.add_column(overflow="fold")
     line.add_row(check.verdict, check.name, Text(check.says))
     return line
+
+
+def _budget(budget: Mapping[str, Any]) -> str:
+    spent = f"{budget['used']:,} of {budget['allowed']:,} requests of this minute used"
+    others = f"others spend {budget['others_per_minute']:.0f} a minute"
+    return f"{spent}, {others}; the next may go in {budget['wait']:.1f} s"
 
 
 def _queue(health: Health) -> str:

@@ -221,7 +221,7 @@ def test_status_shows_where_the_sync_stands(project: Project) -> None:
     assert status["lag"] > 0
     assert (status["waiting"], status["dead"]) == (0, 0)
     assert status["contacts"] == project.stats()["held"]["contacts"]
-    assert status["budget"]["requests_per_minute"] == 60_000
+    assert (status["budget"]["allowed"], status["budget"]["wait"]) == (1_000_000, 0.0)
     [field] = status["unmapped"]
     assert field["field"] == "favourite_colour"
     lines = words(done("status"))

@@ -115,15 +115,19 @@ def test_values_that_look_like_markup_are_shown_as_they_are() -> None:
     assert "[dim]odd[/dim]" in "\n".join(shown(held_table({"[dim]odd[/dim]": 1})))
 
 
+def budget(wait: float) -> dict[str, float]:
+    return {"used": 120, "allowed": 300, "others_per_minute": 40.2, "wait": wait}
+
+
 def test_health_when_all_is_well() -> None:
-    assert shown(health_table(health(), {"requests_per_minute": 270, "wait": 0.0})) == [
+    assert shown(health_table(health(), budget(0.0))) == [
         "status",
         "watermark 2026-03-02 12:00Z: every window before it is committed",
         "lag none: every closed window is committed",
         "gaps none",
         "retry queue 0 waiting, 0 deletes in grace, 0 dead",
         "linked 1,234 CRM records are 1,200 Genesys contacts",
-        "budget 270 requests a minute; next slot in 0.0 s",
+        "budget 120 of 300 requests of this minute used, others spend 40 a minute; the next may go in 0.0 s",
         "not in the registry nothing",
     ]
 
@@ -138,14 +142,14 @@ def test_health_when_something_is_behind() -> None:
         dead=1,
         unmapped=[{"field": "shoe_size", "records": 1_500}, {"field": "[hat]", "records": 1}],
     )
-    lines = shown(health_table(behind, {"requests_per_minute": 270, "wait": 12.34}))
+    lines = shown(health_table(behind, budget(12.34)))
     assert lines[2:5] == [
         "lag 26 h 30 min",
         "gaps 2026-03-02T12:00Z/2026-03-02T13:00Z; 2026-03-02T14:00Z/2026-03-02T15:00Z",
         "retry queue 3 waiting since 2026-03-02 11:00Z, 1,200 deletes in grace, 1 dead",
     ]
     assert lines[-2:] == [
-        "budget 270 requests a minute; next slot in 12.3 s",
+        "budget 120 of 300 requests of this minute used, others spend 40 a minute; the next may go in 12.3 s",
         "not in the registry shoe_size (1,500), [hat] (1)",
     ]
 
