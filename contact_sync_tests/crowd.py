@@ -166,7 +166,7 @@ def _killed(workers: list[subprocess.Popen[bytes]]) -> None:
         process.communicate()
 
 
-def _until(happened: Callable[[], bool], patience: float = 60.0) -> None:
+def _until(happened: Callable[[], bool], patience: float = 240.0) -> None:
     ends = time.monotonic() + patience
     while not happened():
         if time.monotonic() > ends:

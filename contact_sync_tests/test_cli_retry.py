@@ -9,7 +9,7 @@ import pytest
 from contact_sync.contacts.schemas import OUTCOMES
 from contact_sync_tests import test_cli
 from contact_sync_tests.project import NOBODY, Project, opened_project
-from contact_sync_tests.test_cli import ALL, call, data, done, refused, words
+from contact_sync_tests.test_cli import ALL, FIRST, call, data, done, refused, words
 
 wide_terminal = test_cli.wide_terminal
 
@@ -28,9 +28,9 @@ def project(tmp_path: Path) -> Iterator[Project]:
 def dead(project: Project) -> list[str]:
     """The ids of two dead letters; everything else is delivered."""
     ids = project.people(2)
-    for number, crm_id in enumerate(ids):
-        project.change(project.window(number), [crm_id], **dict(NOBODY) | {"email": f"{number}{CANARY}"})
-    assert data("run", *ALL)["dead"] >= 2  # a row in the overlap is refused in two windows
+    for crm_id in ids:
+        project.change(project.window(0), [crm_id], **dict(NOBODY) | {"email": f"{crm_id}{CANARY}"})
+    assert data("run", *FIRST)["dead"] == 2
     return ids
 
 
@@ -43,11 +43,11 @@ def give_names(project: Project, ids: list[str]) -> None:
         project.crm("UPDATE contacts SET first_name = 'Zyxquark', last_name = 'Vwobblestone' WHERE id = ?", crm_id)
 
 
-@pytest.mark.parametrize("command", ["list", "run", "replay", "discard"])
-def test_every_command_explains_itself(command: str) -> None:
-    text = done("retry", command, "--help")
-    assert text.startswith(f"Usage: root retry {command} [OPTIONS]")
-    assert f"\n  {command} " in done("retry", "--help")
+def test_every_command_explains_itself() -> None:
+    overview = done("retry", "--help")
+    for command in ("list", "run", "replay", "discard"):
+        assert f"\n  {command} " in overview
+        assert done("retry", command, "--help").startswith(f"Usage: root retry {command} [OPTIONS]")
 
 
 def test_a_list_of_nothing_leaves_nothing_behind(project: Project) -> None:
@@ -100,7 +100,8 @@ def test_a_dead_letter_is_replayed_once_its_cause_is_gone(project: Project, dead
 
 
 def test_a_discarded_change_is_gone_and_the_reason_kept(project: Project, dead: list[str]) -> None:
-    assert call("retry", "discard", dead[0]).exit_code == 2
+    for reason in ([], ["--reason", ""], ["--reason", " "]):
+        assert call("retry", "discard", dead[0], *reason).exit_code == 2
     assert len(queue(project)) == 2
     assert words(done("retry", "discard", dead[0], "--reason", "not a customer any more")) == ["1 discarded"]
     assert data("retry", "discard", dead[1], "--reason", "a test") == {"discarded": [dead[1]]}
@@ -109,20 +110,12 @@ def test_a_discarded_change_is_gone_and_the_reason_kept(project: Project, dead: 
     assert kept == [(dead[0], "discarded", "not a customer any more"), (dead[1], "discarded", "a test")]
 
 
-@pytest.mark.parametrize("command", [("replay",), ("discard", "--reason", "a test")])
-def test_an_id_that_is_not_on_the_queue_changes_nothing(
-    project: Project, dead: list[str], command: tuple[str, ...]
-) -> None:
+def test_an_id_that_is_not_on_the_queue_changes_nothing(project: Project, dead: list[str]) -> None:
     before = queue(project)
-    [line] = refused("retry", *command, dead[0], "typo", "typo", "another")
-    assert line.endswith("on the retry queue: typo, another; see contact-sync retry list")
-    assert queue(project) == before
-
-
-@pytest.mark.parametrize("reason", ["", " "])
-def test_a_reason_that_says_nothing_is_none(project: Project, dead: list[str], reason: str) -> None:
-    assert call("retry", "discard", dead[0], "--reason", reason).exit_code == 2
-    assert len(queue(project)) == 2
+    for command in (["replay"], ["discard", "--reason", "a test"]):
+        [line] = refused("retry", *command, dead[0], "typo", "typo", "another")
+        assert line.endswith("on the retry queue: typo, another; see contact-sync retry list")
+        assert queue(project) == before
 
 
 def test_strict_tells_by_the_exit_code_that_something_waits(dead: list[str]) -> None:

@@ -184,3 +184,34 @@ def test_what_is_stored_does_not_replace_what_the_run_has_planned() -> None:
     known = directory(planned)
     known.learn(link("1", "G1", ANA, at=1))
     assert known.link(("crm", "1")) is planned
+
+
+# --- requests without an answer
+
+
+def unanswered(*links: Link) -> Directory:
+    known = directory()
+    for one in links:
+        known.learn_unanswered(one)
+    return known
+
+
+def test_a_record_that_was_sent_is_what_it_was_sent_as_whatever_it_says_now() -> None:
+    known = unanswered(link("1", "new:1", ANA | MAIL))
+    known.learn(link("2", "G2", {"firstName": "Eva"} | PHONE))
+    assert known.find(link("1", None, {"firstName": "Eva"} | PHONE)).contact == "new:1"
+
+
+def test_another_record_is_found_to_be_what_was_sent_unless_its_name_disagrees() -> None:
+    known = unanswered(link("1", "new:1", ANA | MAIL))
+    assert find(known, MAIL | ANA) == Match(contact="new:1", rule="business key")
+    assert find(known, MAIL) == Match(contact="new:1", rule="email")
+    assert find(known, MAIL | {"firstName": "Eva"}) == Match()
+
+
+def test_what_was_sent_is_no_link() -> None:
+    sent = link("1", "new:1", ANA | MAIL)
+    known = unanswered(sent)
+    assert (known.link(("crm", "1")), known.members("new:1")) == (None, [])
+    assert (known.sent(("crm", "1")), known.unanswered("new:1")) == (sent, [sent])
+    assert (known.sent(("crm", "2")), known.unanswered("G2")) == (None, [])

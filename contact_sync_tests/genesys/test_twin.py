@@ -189,6 +189,17 @@ def test_removing_twice_is_done_twice_and_a_long_list_is_no_obstacle(
     assert stats(twin)["held"]["contacts"] == 0
 
 
+def test_a_contact_is_found_by_its_external_ids_and_stays_as_it_is(client: GenesysClient, source: str) -> None:
+    there, gone = ExternalId(source, "003A"), ExternalId(source, "003B")
+    (made,) = client.upsert([Upsert("t-1", (there,), ADA)])
+    before = held(client, made.contact_id)
+    found, missing = client.find({"new:1": [gone, there], "new:2": [gone]})
+    assert (found.tracker, found.ok, found.contact_id) == ("new:1", True, made.contact_id)
+    assert (missing.tracker, missing.ok, missing.contact_id) == ("new:2", True, "")
+    assert canonical(held(client, made.contact_id)) == canonical(before) == ADA
+    assert external_ids(held(client, made.contact_id)) == (there,)
+
+
 @pytest.mark.parametrize(
     ("client_id", "secret", "setting"),
     [

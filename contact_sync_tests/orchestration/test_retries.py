@@ -49,11 +49,18 @@ def queued(project: Project, state: str = "waiting") -> int:
 
 
 def test_a_run_tries_what_is_due_and_shows_what_came_of_it(waiting: Project, instance: dg.DagsterInstance) -> None:
-    due, sent = queued(waiting), waiting.stats()["requests"]
+    count, sent = queued(waiting), waiting.stats()["requests"]
+    waiting.state(f"UPDATE retry_queue SET next_attempt_at = '{datetime.now(UTC) + timedelta(days=1):%F %T}'")  # noqa: S608
+    assert run_retry(instance).success
+    shown = metadata(instance, "retry_queue")
+    assert (shown["due"], shown["waiting"], waiting.stats()["requests"]) == (0, count, sent)
+    assert 0 < shown["oldest_age_minutes"] < 60
+
+    waiting.state(f"UPDATE retry_queue SET next_attempt_at = '{LONG_AGO}'")  # noqa: S608
     result = run_retry(instance)
     assert result.success
     shown = metadata(instance, "retry_queue")
-    assert shown["due"] == due == sum(shown[name] for name in ("created", "updated", "merged", "unchanged"))
+    assert shown["due"] == count == sum(shown[name] for name in ("created", "updated", "merged", "unchanged"))
     assert shown["requests"] == waiting.stats()["requests"] - sent > 0
     assert shown["seconds"] > 0
     numbers = ("sent_as_queued", "waiting", "deletes_in_grace", "dead_letters", "oldest_age_minutes")
@@ -66,37 +73,25 @@ def test_a_run_tries_what_is_due_and_shows_what_came_of_it(waiting: Project, ins
     assert waiting.stats()["held"]["contacts"] == contacts
 
 
-def test_what_is_not_due_is_shown_and_not_tried(waiting: Project, instance: dg.DagsterInstance) -> None:
-    count, sent = queued(waiting), waiting.stats()["requests"]
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
-    waiting.state(f"UPDATE retry_queue SET next_attempt_at = '{tomorrow:%Y-%m-%d %H:%M:%S}'")  # noqa: S608
-    assert run_retry(instance).success
-    shown = metadata(instance, "retry_queue")
-    assert (shown["due"], shown["waiting"], waiting.stats()["requests"]) == (0, count, sent)
-    assert 0 < shown["oldest_age_minutes"] < 60
-
-
-def test_a_change_that_waits_for_long_warns(waiting: Project, instance: dg.DagsterInstance) -> None:
-    let_fail(waiting, item_error=1.0)
-    waiting.state(f"UPDATE retry_queue SET queued_at = '{LONG_AGO}'")  # noqa: S608
-    result = run_retry(instance)
-    assert result.success
-    moves = checks(result)["retry_queue", "queue_moves"]
-    assert (moves.passed, moves.severity, moves.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
-    assert moves.metadata["waiting"].value == queued(waiting) == metadata(instance, "retry_queue")["queued"]
-    assert checks(result)["retry_queue", "nothing_dead"].passed
-
-
-def test_a_change_that_is_refused_for_good_warns(
+def test_what_waits_for_long_and_what_is_given_up_warns(
     waiting: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CONTACT_SYNC_DELIVERY__MAX_ATTEMPTS", "1")
+    count = queued(waiting)
     let_fail(waiting, item_error=1.0)
-    result = run_retry(instance)
-    dead = checks(result)["retry_queue", "nothing_dead"]
+    waiting.state(f"UPDATE retry_queue SET queued_at = '{LONG_AGO}'")  # noqa: S608
+    found = checks(run_retry(instance))
+    moves = found["retry_queue", "queue_moves"]
+    assert (moves.passed, moves.severity, moves.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
+    assert moves.metadata["waiting"].value == queued(waiting) == count
+    assert found["retry_queue", "nothing_dead"].passed
+
+    monkeypatch.setenv("CONTACT_SYNC_DELIVERY__MAX_ATTEMPTS", "1")
+    waiting.state(f"UPDATE retry_queue SET next_attempt_at = '{LONG_AGO}'")  # noqa: S608
+    found = checks(run_retry(instance))
+    dead = found["retry_queue", "nothing_dead"]
     assert (dead.passed, dead.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert dead.metadata["dead"].value == queued(waiting, "dead") == metadata(instance, "retry_queue")["dead"]
-    assert checks(result)["retry_queue", "queue_moves"].passed
+    assert dead.metadata["dead"].value == queued(waiting, "dead") == count
+    assert found["retry_queue", "queue_moves"].passed
 
 
 def test_deletes_that_piled_up_warn_until_a_run_is_allowed_to_send_them(

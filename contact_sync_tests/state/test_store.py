@@ -111,6 +111,35 @@ def test_what_a_plan_says_of_a_thousand_people_can_be_stored(store: Store) -> No
     assert store.link_counts("crm") == {"records": 1_100, "contacts": 1_100}
 
 
+# --- requests without an answer
+
+
+def test_what_was_sent_is_known_until_it_is_answered(store: Store) -> None:
+    sent = [link("1", "new:1", ANA), link("2", "new:1", ANA), link("3", "G3", EVA)]
+    store.send(sent)
+    store.send(sent[:1])  # once more
+    known = filled(store)
+    assert sorted(crm_ids(known.unanswered("new:1"))) == ["1", "2"]
+    assert known.unanswered("G3") == sent[2:]
+    deliver(store, answered=["new:1"])
+    known = filled(store)
+    assert (known.unanswered("new:1"), known.unanswered("G3")) == ([], sent[2:])
+
+
+def test_a_refusal_answers_for_the_version_that_was_refused(store: Store) -> None:
+    first, second = link("1", "new:1", ANA), link("1", "new:1", EVA, at=1)
+    store.send([first])
+    store.send([second])
+    deliver(store, refused=[second])
+    assert filled(store).unanswered("new:1") == [first]
+
+
+def test_the_records_of_a_contact_that_was_sent_to_come_with_it(store: Store) -> None:
+    deliver(store, before := link("1", "G1", ANA))
+    store.send([link("2", "G1", ANA)])
+    assert filled(store).members("G1") == [before]
+
+
 # --- recognising
 
 

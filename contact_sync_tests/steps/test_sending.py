@@ -232,7 +232,7 @@ def test_a_window_that_is_read_again_meanwhile_says_so(sync: Sync) -> None:
 # Windows larger than what is planned at once.
 
 
-@pytest.fixture(params=[2, 3, 7])
+@pytest.fixture(params=[2, 7])
 def piece(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(deliver, "PIECE", request.param)
     return int(request.param)
