@@ -1,25 +1,31 @@
 """No name, number, address or secret in logs, errors or tables that are not for them, whatever goes wrong."""
 
 import logging
+import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from contact_sync.simulator.server import TwinServer
-from contact_sync.state.database import StateError
 from contact_sync.steps.deliver import deliver
 from contact_sync.steps.extract import extract
-from contact_sync_tests.canaries import NUMBERS, PERSON, WORDS, spoken, told
 from contact_sync_tests.steps.faults import Answers
 from contact_sync_tests.steps.harness import Sync
 from contact_sync_tests.steps.waiting import crm_away
 from contact_sync_tests.steps.world import moment, window
 
-SECRETS = ("twin-secret", "geheim")
+CANARY = {
+    "first_name": "Quetzalina",
+    "last_name": "Vogelsang-Kanari",
+    "email": "kanari@vogel.example",
+    "work_phone": "+49 30 55501234",
+    "city": "Nesthausen",
+    "job_title": "Zwitscherin",
+}
+VALUES = ("Quetzalina", "Kanari", "vogel.example", "55501234", "Nesthausen", "Zwitscherin")
+SECRETS = (*VALUES, "twin-secret", "geheim")
 ALLOWED = {
-    "contact_link": {"fields", "account", "business_key"},  # the key is account|number|hash by design
-    "in_flight": {"fields", "account", "business_key"},
+    "contact_link": {"fields", "business_key"},  # the key is account|number|hash by design
+    "in_flight": {"fields", "business_key"},
     "genesys_mirror": {"fields"},
     "mirror_identifier": {"value"},
     "audit": {"changes"},
@@ -31,6 +37,10 @@ TABLES = (
 )
 
 
+def told(text: str) -> list[str]:
+    return [secret for secret in SECRETS if secret.casefold() in text.casefold()]
+
+
 def tables(sync: Sync) -> Iterator[str]:
     for name in TABLES:
         for row in sync.table(name):
@@ -38,7 +48,7 @@ def tables(sync: Sync) -> Iterator[str]:
 
 
 def refuse(sync: Sync) -> None:
-    Answers(sync.session).refuse_items("piepmatz.example", 422, "Quetzalina is bad", retryable=False)
+    Answers(sync.session).refuse_items("vogel.example", 422, "Quetzalina is bad", retryable=False)
     sync.sync(0)
 
 
@@ -73,7 +83,7 @@ def break_a_plan(sync: Sync) -> None:
     sync.read(0)
     sync.plan(0)
     plan = sync.context.frames.read("dedup_matches", window(0))
-    plan["action"] = PERSON["last_name"]
+    plan["action"] = CANARY["last_name"]
     sync.context.frames.write("dedup_matches", window(0), plan)
     list(deliver(sync.context, [window(0)], "run"))
 
@@ -85,14 +95,14 @@ def break_the_crm(sync: Sync) -> None:
 
 def retry(sync: Sync) -> None:
     answers = Answers(sync.session)
-    answers.refuse_items("piepmatz.example", 503, "Quetzalina is busy", retryable=True)
+    answers.refuse_items("vogel.example", 503, "Quetzalina is busy", retryable=True)
     sync.sync(0)
     sync.later(hours=1)
-    sync.crm.put("b", moment(1), **(dict.fromkeys(PERSON) | {"job_title": "Zwitscherin"}))
+    sync.crm.put("b", moment(1), **(dict.fromkeys(CANARY) | {"job_title": "Zwitscherin"}))
     with crm_away(sync):
         sync.retry()
     sync.later(hours=1)
-    answers.refuse_items("piepmatz.example", 422, "Quetzalina is bad", retryable=False)
+    answers.refuse_items("vogel.example", 422, "Quetzalina is bad", retryable=False)
     sync.retry()
     assert {row["state"] for row in sync.queue().values()} == {"dead"}
 
@@ -124,42 +134,28 @@ def test_nothing_is_told(
     sync: Sync, caplog: pytest.LogCaptureFixture, work: Callable[[Sync], object], *, fails: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    sync.crm.put("a", moment(0), **PERSON, shoe_size="geheim")
-    sync.crm.put("b", moment(0), **(PERSON | {"work_phone": "ask 030 555-01234", "first_name": "Quetzalina II"}))
+    sync.crm.put("a", moment(0), **CANARY, shoe_size="geheim")
+    sync.crm.put("b", moment(0), **(CANARY | {"work_phone": "kanari 55501234", "first_name": "Quetzalina II"}))
     failure = None
     try:
         work(sync)
     except Exception as error:  # noqa: BLE001 -- whatever it is, it must be quiet
         failure = error
     assert (failure is not None) == fails
-    assert told(spoken(failure), *SECRETS) == []
-    assert [one for one in caplog.records if told(f"{one.getMessage()} {one.exc_text}", *SECRETS)] == []
+    assert told("".join(traceback.format_exception(failure)) if failure else "") == []
+    assert told(repr(failure)) == []
+    assert [record for record in caplog.records if told(record.getMessage() + str(record.exc_text))] == []
     if work is not break_the_state:
-        assert [row for row in tables(sync) if told(row, *SECRETS)] == []
-
-
-@pytest.mark.parametrize("table", ["contact_link", "in_flight", "mirror_identifier", "audit"])
-def test_a_state_database_that_quotes_the_rows_it_refuses_is_not_quoted(
-    twin: TwinServer, tmp_path: Path, postgres_url: str, caplog: pytest.LogCaptureFixture, table: str
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    with Sync(tmp_path / "home", twin, postgres_url) as sync:
-        sync.crm.put("a", moment(0), **PERSON)
-        with sync.engine.begin() as connection:
-            connection.exec_driver_sql(f"ALTER TABLE {table} ADD CHECK (false)")
-        with pytest.raises(StateError) as failed:
-            sync.sync(0)
-    assert told(spoken(failed.value), *SECRETS) == []
-    assert told(caplog.text, *SECRETS) == []
+        assert [row for row in tables(sync) if told(row)] == []
 
 
 def test_the_canaries_would_be_seen(sync: Sync) -> None:
-    sync.crm.put("a", moment(0), **PERSON)
+    sync.crm.put("a", moment(0), **CANARY)
     sync.sync(0)
     everything = "".join(repr(sync.table(name)) for name in TABLES)
-    assert set(told(everything)) == {*WORDS, *NUMBERS}
+    assert set(VALUES) == set(told(everything))
 
 
 def test_what_holds_connections_does_not_show_them(sync: Sync) -> None:
     sync.sync(0)
-    assert told(repr(sync.context), *SECRETS) == []
+    assert told(repr(sync.context)) == []
