@@ -236,9 +236,10 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_complaints(error, where=f" in {path}"))) from None
+        problem = "\n".join(_complaints(error, where=f" in {path}"))
     except (OSError, SettingsError, yaml.YAMLError, ValueError, TypeError) as error:
-        raise ConfigurationError(_unreadable(path, error)) from None
+        problem = _unreadable(path, error)
+    raise ConfigurationError(problem)
 
 
 def load_connections(**values: str | None) -> Connections:
@@ -254,7 +255,8 @@ def load_connections(**values: str | None) -> Connections:
         known: dict[str, Any] = {name: value for name, value in values.items() if value}
         return Connections(**known)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_complaints(error, where=""))) from None
+        problems = "\n".join(_complaints(error, where=""))
+    raise ConfigurationError(problems)  # after the handler: pydantic's error, its context, would quote the secrets
 
 
 def _unreadable(path: Path, error: Exception) -> str:

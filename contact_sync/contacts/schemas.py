@@ -224,7 +224,9 @@ def check(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> pd.DataFrame:
     try:
         return schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as broken:
-        raise ContractError(f"{schema.name} breaks its contract: {_listed(broken.failure_cases)}") from None
+        rules = _listed(broken.failure_cases)
+    # After the handler: pandera's error, which tells the values, would be the context.
+    raise ContractError(f"{schema.name} breaks its contract: {rules}")
 
 
 def _listed(cases: pd.DataFrame) -> str:

@@ -6,7 +6,7 @@ What belongs here: the engine and its version. What is stored belongs to `tables
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -98,6 +98,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         cause = error.__cause__ or error
         code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or "no code"
+        _hush(error)
         raise StateError(
             f"the state database failed ({type(cause).__name__}, {code}): nothing of this step was stored; check "
             "that it is reachable and has space, then run again"
@@ -111,14 +112,21 @@ def _first_transaction(engine: Engine) -> Iterator[Connection]:
             yield connection
     except SQLAlchemyError as error:
         reason = type(error.__cause__ or error).__name__
+        _hush(error)
         raise StateError(f"the state database cannot be opened ({reason}): check {_SETTING}") from None
 
 
+def _hush(error: BaseException) -> None:
+    """Take the words out of a database's error: it stays the context of ours, which leaves a `with` block."""
+    error.args = ()
+    if error.__cause__:
+        error.__cause__.args = ()
+
+
 def _parsed(url: str) -> URL:
-    try:
+    with suppress(ArgumentError, ValueError):  # ValueError: the port is no number
         return make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: the port is no number
-        raise StateError(f"{_SETTING} is not a SQLAlchemy URL such as sqlite:///state.db") from None
+    raise StateError(f"{_SETTING} is not a SQLAlchemy URL such as sqlite:///state.db")
 
 
 def _engine(url: str) -> Engine:
