@@ -19,7 +19,10 @@ ACCOUNT = "account"
 REGION = "region"
 """The ISO 3166 country of the record: how its phones without a country code are read."""
 
-TARGETS = (*CONTACT_FIELDS, ACCOUNT, REGION)
+ACCOUNT_REGION = "accountRegion"
+"""The ISO 3166 country of the record's account: how its phones are read if the record names no country."""
+
+TARGETS = (*CONTACT_FIELDS, ACCOUNT, REGION, ACCOUNT_REGION)
 
 
 class FieldRule(BaseModel):
@@ -52,7 +55,7 @@ class Registry(BaseModel):
     default_region: str | None = Field(
         default=None,
         pattern="^[A-Z]{2}$",
-        description="ISO 3166 country that reads phones of records without one; unset: such numbers need a +.",
+        description="ISO 3166 country of phones where neither record nor account names one; unset: they need a +.",
     )
 
     @field_validator("default_region")

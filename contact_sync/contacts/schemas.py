@@ -115,7 +115,11 @@ NORMALIZED_CONTACTS = pa.DataFrameSchema(
             isin=("ready", "held", "superseded"),
         ),
         "reason": _text("Why the row is held or superseded.", nullable=True),
-        "notes": _text("What was dropped from the record and why, one per field.", nullable=True),
+        "notes": _text("What was dropped from the record, or repaired, and why, one per field.", nullable=True),
+        "phone_steps": _text(
+            "How each phone was read (JSON: field to steps and confidence, or to the alternatives of a held one).",
+            nullable=True,
+        ),
         "account": _text("The CRM id of the account.", nullable=True),
         **{name: _text(f"{name}, canonical.", nullable=True) for name in CONTACT_FIELDS},
     },

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pandas as pd
@@ -80,8 +81,9 @@ def test_a_text_is_cut_to_the_length_that_genesys_takes(name: str) -> None:
         ("workEmail", "ana.secret@localhost", "workEmail dropped: it is not an e-mail address"),
         ("workEmail", "secret", "workEmail dropped: it is not an e-mail address"),
         ("workEmail", "s" * 250 + "@example.com", "workEmail dropped: it is not an e-mail address"),
-        ("cellPhone", "secret 0171", "cellPhone dropped: it holds letters"),
-        ("cellPhone", "0308517545 / 0308517546", "cellPhone dropped: it holds two numbers, or two endings of one"),
+        ("cellPhone", "secret 0171", "cellPhone dropped: it is not a valid number of DE"),
+        ("cellPhone", "0308517545x secret", "cellPhone dropped: it holds letters"),
+        ("cellPhone", "0308517545 / 0308517546", "cellPhone dropped: it holds two numbers"),
         ("account", "secret" * 43, "account dropped: it is longer than 255 characters"),
     ],
 )
@@ -92,6 +94,37 @@ def test_a_value_that_cannot_be_cleaned_is_dropped_with_a_note_and_the_record_go
     assert row["state"] == "ready"
     assert field not in row
     assert row["notes"] == why
+
+
+@pytest.mark.parametrize(
+    ("value", "number", "why"),
+    [
+        ("491709291197", "+491709291197", "its country code stood there without +"),
+        ("1709291197", "+491709291197", "its trunk prefix was missing"),
+        ("011 49 170 9291197", "+491709291197", "it was written as dialled from another country"),
+    ],
+)
+def test_a_likely_number_is_taken_with_a_note(value: str, number: str, why: str) -> None:
+    row = canonical(lastName="Lopez", cellPhone=value)
+    assert (row["cellPhone"], row["notes"]) == (number, f"cellPhone repaired: {why}")
+
+
+def test_each_phone_keeps_how_it_was_read() -> None:
+    row = canonical(
+        workPhone="+49 30 8517545",
+        cellPhone="Mobil: 0170 9291197 x4",
+        homePhone="15123456789",
+        otherPhone="no secret",
+    )
+    assert (row["workPhone"], "homePhone" in row, "otherPhone" in row) == ("+49308517545", False, False)
+    assert json.loads(row["phone_steps"]) == {
+        "cellPhone": {"steps": ["extension", "label", "national", "trunk"], "confidence": "certain"},
+        "homePhone": {"steps": [], "alternatives": ["+15123456789", "+4915123456789"]},
+    }
+
+
+def test_a_phone_that_is_clean_needs_no_steps() -> None:
+    assert "phone_steps" not in canonical(workPhone="+49308517545")
 
 
 def test_every_dropped_field_has_its_note() -> None:
@@ -138,8 +171,15 @@ def test_the_country_of_the_record_reads_its_phones_before_the_default() -> None
     assert "its country is missing" in canonical_by(REGISTRY, workPhone="030 8517545")["notes"]
 
 
-def test_a_country_that_is_not_understood_does_not_turn_into_the_default() -> None:
-    row = canonical(region="Austria", workPhone="030 8517545", cellPhone="+43 664 1234567")
+def test_the_country_of_the_account_reads_the_phones_of_a_record_without_one() -> None:
+    assert canonical(accountRegion="us", workPhone="212 570 8393")["workPhone"] == "+12125708393"
+    row = canonical(region="GB", accountRegion="us", workPhone="020 7946 0018", homePhone="011 49 30 8517545")
+    assert (row["workPhone"], row["homePhone"]) == ("+442079460018", "+49308517545")
+
+
+@pytest.mark.parametrize("named", ["region", "accountRegion"])
+def test_a_country_that_is_not_understood_does_not_turn_into_the_default(named: str) -> None:
+    row = canonical(**{named: "Austria"}, workPhone="030 8517545", cellPhone="+43 664 1234567")
     assert "workPhone" not in row
     assert row["cellPhone"] == "+436641234567"
 
