@@ -160,8 +160,9 @@ class FrameStore:
         with self._opened(asset, window) as file:
             if not file.metadata.num_rows:
                 yield file.read(columns=columns).to_pandas()
-            for batch in file.iter_batches(rows, columns=columns):
-                yield pa.Table.from_batches([batch]).to_pandas()
+            for group in range(file.num_row_groups):  # one by one: an iterator keeps the bytes of all that it read
+                for batch in file.iter_batches(rows, row_groups=[group], columns=columns):
+                    yield pa.Table.from_batches([batch]).to_pandas()
 
     def find(self, asset: str, window: Window, column: str, values: Collection[str]) -> pd.DataFrame:
         """Return the rows of a frame whose `column` is one of `values`.

@@ -55,6 +55,8 @@ def _permissions(case: Case) -> Iterator[Check]:
         finding = case.permissions[permission.name] = probe(client.transport, permission)
         if finding.held:
             yield ok("permission", f"{permission.name} {permission.purpose}")
+        elif permission.name == ADD_SOURCE:
+            yield Check("permission", "warn", f"{ADD_SOURCE} is missing: only needed while a source is too")
         else:
             yield must_be_set_right(
                 "permission",
