@@ -1,14 +1,23 @@
-"""What the tests of several rooms share: a real PostgreSQL."""
+"""What the tests of several rooms share: a real PostgreSQL, and the folder in which they run."""
 
 import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 pytest.register_assert_rewrite("contact_sync_tests.crm.contract")
+
+
+@pytest.fixture(autouse=True)
+def same_folder() -> Iterator[None]:
+    """Refuse a test that ends in another folder than it began: the next one would start its processes there."""
+    before = Path.cwd()
+    yield
+    assert Path.cwd() == before
 
 
 @pytest.fixture(scope="session")

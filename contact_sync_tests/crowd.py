@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import requests
 
@@ -25,6 +26,8 @@ from contact_sync.state.database import open_database
 from contact_sync.state.pace import SharedPace
 
 CLIENT, SECRET = "twin-client", "twin-secret"
+
+_ROOT = Path(__file__).parent.parent  # where this module is found by its name
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Worker:
     def start(self) -> subprocess.Popen[bytes]:
         """Start a process that works until its input ends or it is killed."""
         command = [sys.executable, "-m", __name__, json.dumps(asdict(self))]
-        return subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 (our own program)
+        return subprocess.Popen(command, stdin=subprocess.PIPE, cwd=_ROOT)  # noqa: S603 (our own program)
 
     def work(self) -> None:
         hosts = resolve(None, self.base_url)
@@ -135,7 +138,7 @@ def crowd(
     foreigner = Foreigner(worker.base_url, foreign_per_minute)
     workers = _started(worker, processes)
     try:
-        _until(lambda: bool(_stats(twin)["by_status"]))
+        _until(lambda: bool(_stats(twin)["by_status"]), workers)
         ends = time.monotonic() + seconds
         with foreigner.calling() if foreign_per_minute else nullcontext():
             while (left := ends - time.monotonic()) > 0:
@@ -166,10 +169,10 @@ def _killed(workers: list[subprocess.Popen[bytes]]) -> None:
         process.communicate()
 
 
-def _until(happened: Callable[[], bool], patience: float = 240.0) -> None:
+def _until(happened: Callable[[], bool], workers: list[subprocess.Popen[bytes]], patience: float = 120.0) -> None:
     ends = time.monotonic() + patience
     while not happened():
-        if time.monotonic() > ends:
+        if time.monotonic() > ends or any(process.poll() is not None for process in workers):
             raise TimeoutError("no process of ours has asked for anything")
         time.sleep(0.02)
 

@@ -258,10 +258,9 @@ def test_wrong_settings_are_named_with_their_file(project: Project, monkeypatch:
     ]
 
 
-def test_a_folder_without_settings_says_where_to_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project.home / "elsewhere").mkdir()
-    monkeypatch.chdir(project.home / "elsewhere")
-    monkeypatch.delenv("CONTACT_SYNC_CONFIG")
+def test_a_folder_without_settings_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_environment(monkeypatch)
+    monkeypatch.chdir(tmp_path)
     assert refused("status") == [
         "there is no settings file contact_sync.yaml: run from the project's folder or set CONTACT_SYNC_CONFIG"
     ]
