@@ -16,6 +16,7 @@ import typer
 from dotenv import load_dotenv
 from rich.progress import Progress as ProgressBar
 
+from contact_sync.cli_identity import app as identity_app
 from contact_sync.cli_retry import app as retry_app
 from contact_sync.console import (
     FAILED,
@@ -47,6 +48,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(retry_app, name="retry")
+app.add_typer(identity_app)
 
 _TIMES = ["%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
 From = Annotated[

@@ -7,7 +7,7 @@ What belongs here: putting frames away and getting them back. Their contracts be
 
 import os
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC
 from pathlib import Path
@@ -164,15 +164,25 @@ class FrameStore:
                 for batch in file.iter_batches(rows, row_groups=[group], columns=columns):
                     yield pa.Table.from_batches([batch]).to_pandas()
 
-    def find(self, asset: str, window: Window, column: str, values: Collection[str]) -> pd.DataFrame:
-        """Return the rows of a frame whose `column` is one of `values`.
+    def has(self, asset: str, window: Window) -> bool:
+        """Tell whether there is a frame of an asset and window."""
+        return bool(self._filesystem.exists(self.path(asset, window)))
+
+    def find(self, asset: str, window: Window, wanted: Mapping[str, Collection[str]]) -> pd.DataFrame:
+        """Return the rows of a frame in which a column of `wanted` has one of the values wanted of it.
 
         Raises:
             StateError: There is none, or its file is damaged.
         """
-        wanted = set(values)
-        found = [piece[piece[column].isin(wanted)] for piece in self.pieces(asset, window)]
-        return pd.concat(found, ignore_index=True)
+        with self._opened(asset, window) as file:
+            found = [file.schema_arrow.empty_table().to_pandas()]
+            for group in range(file.num_row_groups):
+                keys = file.read_row_group(group, columns=list(wanted)).to_pandas()
+                hits = keys.isin({column: list(values) for column, values in wanted.items()}).any(axis="columns")
+                if hits.any():
+                    found.append(file.read_row_group(group).to_pandas()[hits])
+        rows: pd.DataFrame = pd.concat(found, ignore_index=True)
+        return rows
 
     @contextmanager
     def _opened(self, asset: str, window: Window) -> Iterator[Any]:

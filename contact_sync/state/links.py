@@ -23,7 +23,7 @@ def fill(connection: Connection, directory: Directory, links: Sequence[Link]) ->
     contacts = {link.contact for link in (*known, *unanswered) if link.contact}
     contacts |= _contacts_by_key(connection, {link.business_key for link in links if link.business_key})
     contacts |= _contacts_by_identifier(connection, directory, links)
-    for link in (*known, *_members(connection, contacts)):
+    for link in (*known, *of_contacts(connection, contacts)):
         directory.learn(link)
     for link in unanswered:
         directory.learn_unanswered(link)
@@ -72,7 +72,7 @@ def mirror(connection: Connection, contacts: Collection[str], at: datetime) -> N
         at: When that was.
     """
     members: dict[str, list[Link]] = defaultdict(list)
-    for link in newest_first(_members(connection, contacts)):
+    for link in newest_first(of_contacts(connection, contacts)):
         members[str(link.contact)].append(link)
     for chunk in chunks(sorted(contacts)):
         connection.execute(delete(MIRROR_IDENTIFIER).where(MIRROR_IDENTIFIER.c.contact.in_(chunk)))
@@ -128,7 +128,8 @@ def _contacts_by_identifier(connection: Connection, directory: Directory, links:
     return found
 
 
-def _members(connection: Connection, contacts: Collection[str]) -> Iterator[Link]:
+def of_contacts(connection: Connection, contacts: Collection[str]) -> Iterator[Link]:
+    """Yield the links of the records that are these contacts."""
     for chunk in chunks(sorted(contacts)):
         query = select(CONTACT_LINK).where(CONTACT_LINK.c.contact.in_(chunk))
         yield from map(_link, connection.execute(query))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select
 
 from contact_sync.contacts.identity import Directory, Link, RecordId
 from contact_sync.contacts.window import Window
@@ -55,6 +55,10 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Open a transaction for several queries that belong together, such as those of `lives`."""
+        return transaction(self._engine)
 
     def delivery_lock(self) -> AbstractContextManager[Callable[[], None]]:
         """Keep other processes from delivering until the block ends; see `state.lock`."""

@@ -90,7 +90,7 @@ class _OfWindow:
         return 0
 
     def delta(self, crm_ids: Collection[str]) -> pd.DataFrame:
-        return self.context.frames.find("crm_delta", self.its, "crm_id", crm_ids)
+        return self.context.frames.find("crm_delta", self.its, {"crm_id": crm_ids})
 
 
 class _Delivery:

@@ -227,14 +227,14 @@ def test_pieces_are_of_one_frame_even_if_it_is_replaced_meanwhile(folder: Path) 
 def test_rows_are_found_by_a_column(root: str) -> None:
     store = FrameStore(root, "crm")
     store.write(ASSET, WINDOW, people(*range(9)))
-    assert store.find(ASSET, WINDOW, "crm_id", ["7", "2", "2", "no"])["crm_id"].tolist() == ["2", "7"]
-    nothing = store.find(ASSET, WINDOW, "crm_id", [])
+    assert store.find(ASSET, WINDOW, {"crm_id": ["7", "2", "2", "no"]})["crm_id"].tolist() == ["2", "7"]
+    nothing = store.find(ASSET, WINDOW, {"crm_id": []})
     pd.testing.assert_frame_equal(nothing, people())
 
 
 @pytest.mark.parametrize(
     "read",
-    [lambda store: list(store.pieces(ASSET, WINDOW)), lambda store: store.find(ASSET, WINDOW, "crm_id", "1")],
+    [lambda store: list(store.pieces(ASSET, WINDOW)), lambda store: store.find(ASSET, WINDOW, {"crm_id": "1"})],
 )
 def test_a_missing_or_damaged_frame_is_told_whichever_way_it_is_read(
     folder: Path, read: Callable[[FrameStore], object]
