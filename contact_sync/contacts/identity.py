@@ -7,11 +7,12 @@ run, is still one person. No request is sent to find out.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from contact_sync.contacts.fields import EMAILS, MAX_EXTERNAL_ID_LENGTH, PHONES, Contact
+from contact_sync.contacts.rules import IdentityRules, folded, may_be
 
 NEW = "new:"
 """Marks a contact that Genesys does not have yet: `new:` and the CRM id that creates it."""
@@ -81,29 +82,24 @@ def business_key(account: str | None, fields: Contact) -> str | None:
 
 
 def identifiers(account: str | None, fields: Contact) -> Iterator[tuple[str, str]]:
-    """Yield the (rule, value) pairs by which a record can be recognised, strongest rule first."""
+    """Yield the (rule, value) pairs by which a record can be recognised."""
     for name in EMAILS:
         if name in fields:
             yield ("email", fields[name])
     for name in PHONES:
         if name in fields:
             yield ("phone", fields[name])
-    if account and "firstName" in fields and "lastName" in fields:
-        full_name = "\x1f".join((fields["firstName"], fields["lastName"], account)).casefold()
-        yield ("name", _digest(full_name))
+    first, last = folded(fields.get("firstName", "")), folded(fields.get("lastName", ""))
+    if account and first and last:
+        yield ("name", _digest(f"{first}\x1f{last}\x1f{account.casefold()}"))
 
 
 class Directory:
     """The links and contacts that a plan can see, indexed by what recognises them."""
 
-    def __init__(self, *, shared_threshold: int) -> None:
-        """Start empty.
-
-        Args:
-            shared_threshold: From this many contacts on, an identifier is shared (a switchboard, `info@`) and
-                links nobody.
-        """
-        self.shared_threshold = shared_threshold
+    def __init__(self, rules: IdentityRules | None = None) -> None:
+        """Start empty."""
+        self.rules = rules or IdentityRules()
         self._links: dict[RecordId, Link] = {}
         self._members: dict[str, set[RecordId]] = defaultdict(set)
         self._known_by: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
@@ -154,30 +150,31 @@ class Directory:
         """Say which contact the record is, by the first rule that finds exactly one.
 
         What was sent without an answer counts, for its own record and, by its identifiers, for others.
-        E-mail and phone find only contacts whose name agrees, and a phone only where both have a last name: one
-        mailbox or number may serve a family.
         """
         if sent := self.sent(link.record):
             return Match(contact=sent.contact, rule="unanswered")
-        by_rule: dict[str, set[str]] = defaultdict(set)
+        found: dict[str, set[str]] = {"business key": set(), **{rule: set() for rule in self.rules.rules}}
         if link.business_key:
-            by_rule["business key"].update(self._known_by.get(("key", link.business_key), ()))
+            found["business key"].update(self._known_by.get(("key", link.business_key), ()))
         for rule, value in identifiers(link.account, link.fields):
-            known = self._known_by.get((rule, value), {})
-            if len(known) < self.shared_threshold and (rule, value) not in self._barred:
-                by_rule[rule].update(contact for contact in known if self._may_be(rule, link.fields, contact))
-        for rule, found in by_rule.items():
-            if len(found) == 1:
-                return Match(contact=found.pop(), rule=rule)
-            if found:
-                return Match(rule=rule, candidates=tuple(sorted(found)))
+            if rule in found and not self.is_shared(rule, value):
+                known = self._known_by.get((rule, value), {})
+                found[rule].update(one for one in known if may_be(rule, link.fields, self._fields_of(one)))
+        for name, contacts in found.items():
+            if len(contacts) == 1:
+                return Match(contact=contacts.pop(), rule=name)
+            if contacts:
+                return Match(rule=name, candidates=tuple(sorted(contacts)))
         return Match()
 
-    def _may_be(self, rule: str, fields: Contact, contact: str) -> bool:
-        members = [member.fields for member in (*self.members(contact), *self.unanswered(contact))]
-        if rule == "phone" and not all("lastName" in known for known in (fields, *members)):
-            return False
-        return all(_names_agree(fields, member) for member in members)
+    def is_shared(self, rule: str, value: str) -> bool:
+        """Whether an identifier is one of too many contacts to link anybody."""
+        return (rule, value) in self._barred or (
+            len(self._known_by.get((rule, value), ())) >= self.rules.shared_threshold
+        )
+
+    def _fields_of(self, contact: str) -> list[Contact]:
+        return [member.fields for member in (*self.members(contact), *self.unanswered(contact))]
 
     def _count(self, link: Link, step: int) -> None:
         if link.contact is None:
@@ -198,14 +195,6 @@ class Directory:
             known[contact] = known.get(contact, 0) + step
             if not known[contact]:
                 del known[contact]
-
-
-def _names_agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    for name in ("firstName", "lastName"):
-        left, right = one.get(name, "").casefold(), other.get(name, "").casefold()
-        if left and right and left != right:
-            return False
-    return True
 
 
 def _digest(text: str) -> str:

@@ -117,7 +117,7 @@ def _contacts_by_identifier(connection: Connection, directory: Directory, links:
             select(table.value, table.rule, func.count()).where(pair.in_(chunk)).group_by(table.value, table.rule)
         )
         for value, rule, count in connection.execute(counted):
-            if count >= directory.shared_threshold:
+            if count >= directory.rules.shared_threshold:
                 directory.bar(rule, value)
             else:
                 telling.append((value, rule))

@@ -69,7 +69,7 @@ def plan_rows(
 
 def new_directory(context: SyncContext) -> Directory:
     """Return a directory that knows nothing yet."""
-    return Directory(shared_threshold=context.settings.identity.shared_threshold)
+    return Directory(context.settings.identity)
 
 
 def _most_removals(context: SyncContext, normalized: pd.DataFrame) -> int:

@@ -15,7 +15,7 @@ ANA = person(1)
 
 
 def directory(*links: Link) -> Directory:
-    known = Directory(shared_threshold=3)
+    known = Directory()
     for one in links:
         known.learn(one)
     return known
