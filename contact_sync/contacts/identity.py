@@ -6,6 +6,7 @@ run, is still one person. No request is sent to find out.
 """
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,9 +14,12 @@ from datetime import datetime
 
 from contact_sync.contacts.fields import EMAILS, MAX_EXTERNAL_ID_LENGTH, PHONES, Contact
 from contact_sync.contacts.rules import IdentityRules, folded, may_be
+from contact_sync.contacts.seen import KEY, Seen, mark
 
 NEW = "new:"
 """Marks a contact that Genesys does not have yet: `new:` and the CRM id that creates it."""
+
+_NUMBER = re.compile(r"\+\d{5,15}(;ext=\d{1,15})?")
 
 RecordId = tuple[str, str]
 """A CRM record: the source's name and the record's id there."""
@@ -85,9 +89,9 @@ def identifiers(account: str | None, fields: Contact) -> Iterator[tuple[str, str
     """Yield the (rule, value) pairs by which a record can be recognised."""
     for name in EMAILS:
         if name in fields:
-            yield ("email", fields[name])
+            yield ("email", fields[name].lower())  # others' contacts keep the case in which they were typed
     for name in PHONES:
-        if name in fields:
+        if name in fields and _NUMBER.fullmatch(fields[name]):
             yield ("phone", fields[name])
     first, last = folded(fields.get("firstName", "")), folded(fields.get("lastName", ""))
     if account and first and last:
@@ -106,6 +110,9 @@ class Directory:
         self._barred: set[tuple[str, str]] = set()
         self._sent: dict[RecordId, Link] = {}
         self._unanswered: dict[str, list[Link]] = defaultdict(list)
+        self._seen: dict[str, Seen] = {}
+        self._marks: dict[str, set[tuple[str, str]]] = {}
+        self._once_linked: set[str] = set()
 
     def link(self, record: RecordId) -> Link | None:
         """Return the record's link; a tombstone has no contact."""
@@ -123,6 +130,8 @@ class Directory:
         """Add what is stored of a record, unless a plan of this run has already moved on from there."""
         if link.record not in self._links:
             self.put(link)
+        elif link.contact:
+            self._once_linked.add(link.contact)
 
     def learn_unanswered(self, link: Link) -> None:
         """Add a record as a request carried it whose answer is not known: perhaps its contact has become that."""
@@ -130,6 +139,28 @@ class Directory:
         self._unanswered[contact].append(link)
         self._sent[link.record] = link
         self._index(link, contact, +1)
+
+    def learn_seen(self, contact: Seen) -> None:
+        """Add a contact as it was last seen in Genesys, after its links.
+
+        What it carries beyond its records' values recognises people too; a contact that records of this run have
+        left does not, since by then it will be gone.
+        """
+        if contact.contact in self._seen:
+            return
+        self._seen[contact.contact] = contact
+        members = self.members(contact.contact)
+        if contact.contact in self._once_linked and not members:
+            return
+        said = {name for member in members for name in member.fields}
+        others = {name: value for name, value in contact.fields.items() if name not in said}
+        marks = {*identifiers(None, others), *map(mark, contact.ours)}
+        self._marks[contact.contact] = marks
+        self._add(contact.contact, marks, +1)
+
+    def seen(self, contact: str) -> Seen | None:
+        """Return a contact as it was last seen in Genesys, if it was."""
+        return self._seen.get(contact)
 
     def unanswered(self, contact: str) -> list[Link]:
         """Return what requests for a contact carried whose answers are not known."""
@@ -145,22 +176,31 @@ class Directory:
             self._count(old, -1)
         self._links[link.record] = link
         self._count(link, +1)
+        if old and old.contact and not self._members[old.contact]:
+            self._add(old.contact, self._marks.pop(old.contact, set()), -1)  # it goes with its last record
 
-    def find(self, link: Link) -> Match:
+    def find(self, link: Link, *, left: str | None = None) -> Match:
         """Say which contact the record is, by the first rule that finds exactly one.
 
-        What was sent without an answer counts, for its own record and, by its identifiers, for others.
+        What was sent without an answer counts, for its own record and, by its identifiers, for others. So does
+        what was seen in Genesys: a contact that carries the record's external id was its own before the link got
+        lost.
+
+        Args:
+            link: The record.
+            left: The contact that it cannot be any more.
         """
-        if sent := self.sent(link.record):
+        if (sent := self.sent(link.record)) and sent.contact != left:
             return Match(contact=sent.contact, rule="unanswered")
-        found: dict[str, set[str]] = {"business key": set(), **{rule: set() for rule in self.rules.rules}}
-        if link.business_key:
-            found["business key"].update(self._known_by.get(("key", link.business_key), ()))
+        found: dict[str, set[str]] = {"external id": set(self._known_by.get(mark(link.record), ()))}
+        found["business key"] = set(self._known_by.get((KEY, link.business_key or ""), ()))
+        found |= {rule: set() for rule in self.rules.rules}
         for rule, value in identifiers(link.account, link.fields):
             if rule in found and not self.is_shared(rule, value):
                 known = self._known_by.get((rule, value), {})
                 found[rule].update(one for one in known if may_be(rule, link.fields, self._fields_of(one)))
         for name, contacts in found.items():
+            contacts.discard(str(left))
             if len(contacts) == 1:
                 return Match(contact=contacts.pop(), rule=name)
             if contacts:
@@ -174,12 +214,14 @@ class Directory:
         )
 
     def _fields_of(self, contact: str) -> list[Contact]:
-        return [member.fields for member in (*self.members(contact), *self.unanswered(contact))]
+        records = [member.fields for member in (*self.members(contact), *self.unanswered(contact))]
+        return records or ([self._seen[contact].fields] if contact in self._seen else [])
 
     def _count(self, link: Link, step: int) -> None:
         if link.contact is None:
             return
         members = self._members[link.contact]
+        self._once_linked.add(link.contact)
         if step > 0:
             members.add(link.record)
         else:
@@ -189,7 +231,10 @@ class Directory:
     def _index(self, link: Link, contact: str, step: int) -> None:
         keys = {*identifiers(link.account, link.fields)}
         if link.business_key:
-            keys.add(("key", link.business_key))
+            keys.add((KEY, link.business_key))
+        self._add(contact, keys, step)
+
+    def _add(self, contact: str, keys: Iterable[tuple[str, str]], step: int) -> None:
         for key in keys:
             known = self._known_by[key]
             known[contact] = known.get(contact, 0) + step

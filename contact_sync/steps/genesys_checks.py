@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from contact_sync.contacts.requests import KEY
+from contact_sync.contacts.seen import KEY
 from contact_sync.genesys.client import ORGANIZATION, GenesysClient
 from contact_sync.genesys.permissions import ADD_SOURCE, NEEDED, SUPERFLUOUS, VIEW_SOURCES, probe
 from contact_sync.settings import load_connections

@@ -7,8 +7,10 @@ from sqlalchemy import Engine
 
 from contact_sync.contacts.identity import Directory, Link, Match, identifiers
 from contact_sync.contacts.planning import make_plan
+from contact_sync.contacts.requests import external_ids
 from contact_sync.contacts.rules import IdentityRules
 from contact_sync.contacts.schemas import records
+from contact_sync.contacts.seen import mark
 from contact_sync.contacts.window import Window
 from contact_sync.state.database import StateError
 from contact_sync.state.store import Store
@@ -190,7 +192,10 @@ def test_the_mirror_holds_what_the_records_make_together(store: Store, engine: E
         ("G1", ANA | {"title": "Prof"})
     ]
     known = {(row["rule"], row["value"]) for row in rows_of(engine, MIRROR_IDENTIFIER)}
-    assert known == set(identifiers(None, ANA))
+    assert known == {
+        *identifiers(None, ANA),
+        *map(mark, external_ids([link("1", "G1", ANA), link("2", "G1", ANA)])),
+    }
 
 
 def test_the_mirror_follows_what_changes_and_forgets_what_is_gone(store: Store, engine: Engine) -> None:
@@ -199,7 +204,8 @@ def test_the_mirror_follows_what_changes_and_forgets_what_is_gone(store: Store, 
     deliver(store, link("2", None, {}, at=1), touched={"G2"})
     assert [row["contact"] for row in rows_of(engine, GENESYS_MIRROR)] == ["G1"]
     known = {(row["contact"], row["rule"], row["value"]) for row in rows_of(engine, MIRROR_IDENTIFIER)}
-    assert known == {("G1", *one) for one in identifiers(None, person(3))}
+    marks = map(mark, external_ids([link("1", "G1", person(3))]))
+    assert known == {("G1", *one) for one in (*identifiers(None, person(3)), *marks)}
 
 
 def test_a_contact_that_genesys_put_in_anothers_place_takes_its_records(store: Store, engine: Engine) -> None:
