@@ -84,7 +84,7 @@ def write(
     now = []
     for contact in sorted(after.keys() | left):
         old, were, are = known.get(contact, Seen(contact)), before.get(contact, ()), after.get(contact, ())
-        said = combine(were)
+        said = combine(were) if are else {}  # what is left keeps what we wrote
         now.append(
             Seen(
                 contact,

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from contact_sync.contacts.decisions import DELETE_GRACE, HIDDEN
 from contact_sync.contacts.identity import NEW, Link
-from contact_sync.contacts.planning import DELETE_GRACE, HIDDEN
 from contact_sync.contacts.requests import ContactRequest
 from contact_sync.contacts.schemas import CRM_PREFIX, GENESYS_UPSERTS, frame_of, records
 from contact_sync.contacts.window import Window
@@ -139,7 +139,8 @@ class Outcomes:
             audit.append(self._audit(task, result))
             if not result.ok:
                 retries += self._fail(task, result)
-                refused += [] if result.retryable else self._sent(task)
+                known_undone = not result.retryable or result.code == GONE_FROM_GENESYS
+                refused += self._sent(task) if known_undone else []
                 continue
             contact = result.contact_id or task.contact
             links += [self._link(row, contact) for row in task.rows]

@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from contact_sync.contacts.decisions import DELETE_GUARD, TOGETHER
 from contact_sync.contacts.identity import Directory, Link
-from contact_sync.contacts.planning import DELETE_GUARD, TOGETHER, make_plan
+from contact_sync.contacts.planning import make_plan
 from contact_sync.contacts.requests import ContactRequest, combine, external_ids
 from contact_sync.contacts.schemas import DEDUP_MATCHES, check
 from contact_sync.contacts.seen import KEY

@@ -8,8 +8,9 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contact_sync.contacts.decisions import DELETE_GRACE
 from contact_sync.contacts.identity import Directory, Link
-from contact_sync.contacts.planning import DELETE_GRACE, make_plan
+from contact_sync.contacts.planning import make_plan
 from contact_sync.contacts.requests import ContactRequest
 from contact_sync.contacts.rules import IdentityRules
 from contact_sync.contacts.schemas import DEDUP_MATCHES, NORMALIZED_CONTACTS, check, frame_of
