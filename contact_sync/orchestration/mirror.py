@@ -36,6 +36,7 @@ def build_mirror(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.asset(
         name=GENESYS_CONTACTS,
+        deps=["genesys_external_contacts"],
         group_name=GROUP,
         owners=OWNERS,
         tags={"crm": settings.crm.name},
