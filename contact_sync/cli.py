@@ -33,11 +33,12 @@ from contact_sync.console import (
 )
 from contact_sync.contacts.schemas import OUTCOMES, records
 from contact_sync.contacts.window import Window
-from contact_sync.rendering import check_line, counts_table, health_table, held_table, plan_table
+from contact_sync.rendering import check_line, counts_table, health_table, held_table, mirror_report, plan_table
 from contact_sync.settings import Settings
 from contact_sync.steps.context import SyncContext, windows_of
 from contact_sync.steps.doctor import examine
 from contact_sync.steps.extract import require_closed
+from contact_sync.steps.mirror import mirror as scan
 from contact_sync.steps.pipeline import cost, preview, sync
 from contact_sync.steps.report import health
 
@@ -139,6 +140,18 @@ def status(*, as_json: AsJson = False, strict: Strict = False) -> None:
         else:
             out.print(health_table(now, budget))
         leave(now.waiting + now.dead, strict=strict)
+
+
+@app.command()
+def mirror(*, as_json: AsJson = False) -> None:
+    """Scan all contacts of Genesys, so that records find those that the sync did not create."""
+    with opened() as (_, context), ProgressBar(console=err, transient=True, disable=as_json) as bar:
+        task = bar.add_task("contacts", total=None)
+        done = scan(context, lambda _, contacts: bar.update(task, completed=contacts))
+    if as_json:
+        print_json(asdict(done))
+    else:
+        out.print(mirror_report(done), highlight=False)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from rich.text import Text
 from contact_sync.contacts.schemas import OUTCOMES
 from contact_sync.state.retries import QueueDepth
 from contact_sync.steps.diagnosis import Check
+from contact_sync.steps.mirror import Mirrored
 from contact_sync.steps.report import Health
 
 _VERDICTS = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
@@ -49,6 +50,25 @@ def runs_table(runs: Sequence[tuple[str, Mapping[str, int], int, float]]) -> Tab
         table.add_row(outcome, *(f"{counts[outcome]:,}" for _, counts, _, _ in runs), meaning)
     table.add_row("API requests", *(f"{requests:,}" for _, _, requests, _ in runs), "ten contacts a request")
     table.add_row("seconds", *(f"{seconds:.1f}" for _, _, _, seconds in runs), "Dagster's own time included")
+    return table
+
+
+def mirror_report(done: Mirrored) -> Table:
+    """Return what a scan of all contacts found."""
+    table = Table(title="genesys_contacts", title_justify="left", title_style="bold", show_header=False, box=None)
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    table.add_column(style="dim")
+    went_on = f", {done.resumed:,} of them in an earlier run" if done.resumed else ""
+    table.add_row(f"{done.contacts:,}", "contacts", f"on {done.pages:,} pages{went_on}")
+    table.add_row(f"{done.merged:,}", "merged", "into others in Genesys; their records have followed")
+    table.add_row(f"{done.gone:,}", "gone", "from Genesys, dropped here")
+    table.add_row(
+        f"{done.missing:,}", "missing", "though records are linked to them: their next change makes them again"
+    )
+    for rule, count in done.shared.items():
+        table.add_row(f"{count:,}", f"shared by {rule}", "too many contacts have it: it links nobody")
+    table.add_row(f"{done.requests:,}", "API requests", f"{done.seconds:.1f} seconds")
     return table
 
 

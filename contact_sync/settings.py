@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from contact_sync.contacts.mapping import Registry
+from contact_sync.contacts.rules import IdentityRules
 from contact_sync.contacts.window import Frequency
 from contact_sync.crm.sql_table import SqlTable
 from contact_sync.genesys.regions import Routing
@@ -93,16 +94,6 @@ class Sync(BaseModel):
         return self.frequency.floor(self.start)
 
 
-class Identity(BaseModel):
-    """How people are recognised."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    shared_threshold: int = Field(
-        default=3, ge=2, description="From this many contacts on, a shared number or mailbox links nobody."
-    )
-
-
 class Delivery(BaseModel):
     """How Genesys is written to."""
 
@@ -156,7 +147,7 @@ class Settings(BaseSettings):
     crm: Crm
     registry: Registry
     sync: Sync
-    identity: Identity = Identity()
+    identity: IdentityRules = IdentityRules()
     delivery: Delivery = Delivery()
     genesys: Routing = Routing()
     frames: str = Field(

@@ -179,6 +179,8 @@ def test_an_empty_file_lists_what_is_missing(write: Write) -> None:
         (with_("crm", table={"name": "a; DROP"}), "crm.table.name", "should match pattern"),
         (with_("genesys", regions={"new": "evil.example/path"}), "genesys.regions.new", "should match pattern"),
         (with_("genesys", organizations=["a"]), "genesys.organizations", "valid dictionary"),
+        (with_("identity", rules=["email", "email"]), "identity", "a rule is listed twice: email, email"),
+        (with_("identity", rules=["fax"]), "identity.rules.0", "'email', 'phone' or 'name'"),
         (with_("identity", shared_threshold=1), "identity.shared_threshold", "greater than or equal to 2"),
         (with_("delivery", requests_per_minute=0), "delivery.requests_per_minute", "greater than or equal to 1"),
         (with_("registry", fields=[{"crm": "a", "genesys": "b"}]), "registry.fields.0.genesys", "'b' is no field"),

@@ -6,15 +6,20 @@ run, is still one person. No request is sent to find out.
 """
 
 import hashlib
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from contact_sync.contacts.fields import EMAILS, MAX_EXTERNAL_ID_LENGTH, PHONES, Contact
+from contact_sync.contacts.rules import IdentityRules, folded, may_be
+from contact_sync.contacts.seen import KEY, Seen, mark
 
 NEW = "new:"
 """Marks a contact that Genesys does not have yet: `new:` and the CRM id that creates it."""
+
+_NUMBER = re.compile(r"\+\d{5,15}(;ext=\d{1,15})?")
 
 RecordId = tuple[str, str]
 """A CRM record: the source's name and the record's id there."""
@@ -81,35 +86,33 @@ def business_key(account: str | None, fields: Contact) -> str | None:
 
 
 def identifiers(account: str | None, fields: Contact) -> Iterator[tuple[str, str]]:
-    """Yield the (rule, value) pairs by which a record can be recognised, strongest rule first."""
+    """Yield the (rule, value) pairs by which a record can be recognised."""
     for name in EMAILS:
         if name in fields:
-            yield ("email", fields[name])
+            yield ("email", fields[name].lower())  # others' contacts keep the case in which they were typed
     for name in PHONES:
-        if name in fields:
+        if name in fields and _NUMBER.fullmatch(fields[name]):
             yield ("phone", fields[name])
-    if account and "firstName" in fields and "lastName" in fields:
-        full_name = "\x1f".join((fields["firstName"], fields["lastName"], account)).casefold()
-        yield ("name", _digest(full_name))
+    first, last = folded(fields.get("firstName", "")), folded(fields.get("lastName", ""))
+    if account and first and last:
+        yield ("name", _digest(f"{first}\x1f{last}\x1f{account.casefold()}"))
 
 
 class Directory:
     """The links and contacts that a plan can see, indexed by what recognises them."""
 
-    def __init__(self, *, shared_threshold: int) -> None:
-        """Start empty.
-
-        Args:
-            shared_threshold: From this many contacts on, an identifier is shared (a switchboard, `info@`) and
-                links nobody.
-        """
-        self.shared_threshold = shared_threshold
+    def __init__(self, rules: IdentityRules | None = None) -> None:
+        """Start empty."""
+        self.rules = rules or IdentityRules()
         self._links: dict[RecordId, Link] = {}
         self._members: dict[str, set[RecordId]] = defaultdict(set)
         self._known_by: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
         self._barred: set[tuple[str, str]] = set()
         self._sent: dict[RecordId, Link] = {}
         self._unanswered: dict[str, list[Link]] = defaultdict(list)
+        self._seen: dict[str, Seen] = {}
+        self._marks: dict[str, set[tuple[str, str]]] = {}
+        self._once_linked: set[str] = set()
 
     def link(self, record: RecordId) -> Link | None:
         """Return the record's link; a tombstone has no contact."""
@@ -127,6 +130,8 @@ class Directory:
         """Add what is stored of a record, unless a plan of this run has already moved on from there."""
         if link.record not in self._links:
             self.put(link)
+        elif link.contact:
+            self._once_linked.add(link.contact)
 
     def learn_unanswered(self, link: Link) -> None:
         """Add a record as a request carried it whose answer is not known: perhaps its contact has become that."""
@@ -134,6 +139,28 @@ class Directory:
         self._unanswered[contact].append(link)
         self._sent[link.record] = link
         self._index(link, contact, +1)
+
+    def learn_seen(self, contact: Seen) -> None:
+        """Add a contact as it was last seen in Genesys, after its links.
+
+        What it carries beyond its records' values recognises people too; a contact that records of this run have
+        left does not, since by then it will be gone.
+        """
+        if contact.contact in self._seen:
+            return
+        self._seen[contact.contact] = contact
+        members = self.members(contact.contact)
+        if contact.contact in self._once_linked and not members:
+            return
+        said = {name for member in members for name in member.fields}
+        others = {name: value for name, value in contact.fields.items() if name not in said}
+        marks = {*identifiers(None, others), *map(mark, contact.ours)}
+        self._marks[contact.contact] = marks
+        self._add(contact.contact, marks, +1)
+
+    def seen(self, contact: str) -> Seen | None:
+        """Return a contact as it was last seen in Genesys, if it was."""
+        return self._seen.get(contact)
 
     def unanswered(self, contact: str) -> list[Link]:
         """Return what requests for a contact carried whose answers are not known."""
@@ -149,40 +176,52 @@ class Directory:
             self._count(old, -1)
         self._links[link.record] = link
         self._count(link, +1)
+        if old and old.contact and not self._members[old.contact]:
+            self._add(old.contact, self._marks.pop(old.contact, set()), -1)  # it goes with its last record
 
-    def find(self, link: Link) -> Match:
+    def find(self, link: Link, *, left: str | None = None) -> Match:
         """Say which contact the record is, by the first rule that finds exactly one.
 
-        What was sent without an answer counts, for its own record and, by its identifiers, for others.
-        E-mail and phone find only contacts whose name agrees, and a phone only where both have a last name: one
-        mailbox or number may serve a family.
+        What was sent without an answer counts, for its own record and, by its identifiers, for others. So does
+        what was seen in Genesys: a contact that carries the record's external id was its own before the link got
+        lost.
+
+        Args:
+            link: The record.
+            left: The contact that it cannot be any more.
         """
-        if sent := self.sent(link.record):
+        if (sent := self.sent(link.record)) and sent.contact != left:
             return Match(contact=sent.contact, rule="unanswered")
-        by_rule: dict[str, set[str]] = defaultdict(set)
-        if link.business_key:
-            by_rule["business key"].update(self._known_by.get(("key", link.business_key), ()))
+        found: dict[str, set[str]] = {"external id": set(self._known_by.get(mark(link.record), ()))}
+        found["business key"] = set(self._known_by.get((KEY, link.business_key or ""), ()))
+        found |= {rule: set() for rule in self.rules.rules}
         for rule, value in identifiers(link.account, link.fields):
-            known = self._known_by.get((rule, value), {})
-            if len(known) < self.shared_threshold and (rule, value) not in self._barred:
-                by_rule[rule].update(contact for contact in known if self._may_be(rule, link.fields, contact))
-        for rule, found in by_rule.items():
-            if len(found) == 1:
-                return Match(contact=found.pop(), rule=rule)
-            if found:
-                return Match(rule=rule, candidates=tuple(sorted(found)))
+            if rule in found and not self.is_shared(rule, value):
+                known = self._known_by.get((rule, value), {})
+                found[rule].update(one for one in known if may_be(rule, link.fields, self._fields_of(one)))
+        for name, contacts in found.items():
+            contacts.discard(str(left))
+            if len(contacts) == 1:
+                return Match(contact=contacts.pop(), rule=name)
+            if contacts:
+                return Match(rule=name, candidates=tuple(sorted(contacts)))
         return Match()
 
-    def _may_be(self, rule: str, fields: Contact, contact: str) -> bool:
-        members = [member.fields for member in (*self.members(contact), *self.unanswered(contact))]
-        if rule == "phone" and not all("lastName" in known for known in (fields, *members)):
-            return False
-        return all(_names_agree(fields, member) for member in members)
+    def is_shared(self, rule: str, value: str) -> bool:
+        """Whether an identifier is one of too many contacts to link anybody."""
+        return (rule, value) in self._barred or (
+            len(self._known_by.get((rule, value), ())) >= self.rules.shared_threshold
+        )
+
+    def _fields_of(self, contact: str) -> list[Contact]:
+        records = [member.fields for member in (*self.members(contact), *self.unanswered(contact))]
+        return records or ([self._seen[contact].fields] if contact in self._seen else [])
 
     def _count(self, link: Link, step: int) -> None:
         if link.contact is None:
             return
         members = self._members[link.contact]
+        self._once_linked.add(link.contact)
         if step > 0:
             members.add(link.record)
         else:
@@ -192,20 +231,15 @@ class Directory:
     def _index(self, link: Link, contact: str, step: int) -> None:
         keys = {*identifiers(link.account, link.fields)}
         if link.business_key:
-            keys.add(("key", link.business_key))
+            keys.add((KEY, link.business_key))
+        self._add(contact, keys, step)
+
+    def _add(self, contact: str, keys: Iterable[tuple[str, str]], step: int) -> None:
         for key in keys:
             known = self._known_by[key]
             known[contact] = known.get(contact, 0) + step
             if not known[contact]:
                 del known[contact]
-
-
-def _names_agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    for name in ("firstName", "lastName"):
-        left, right = one.get(name, "").casefold(), other.get(name, "").casefold()
-        if left and right and left != right:
-            return False
-    return True
 
 
 def _digest(text: str) -> str:

@@ -8,14 +8,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from contact_sync.contacts.fields import CONTACT_FIELDS, MAX_EXTERNAL_IDS
+from contact_sync.contacts.fields import CONTACT_FIELDS, EMAILS, MAX_EXTERNAL_IDS, PHONES, Contact
 from contact_sync.contacts.identity import Link
+from contact_sync.contacts.seen import KEY, ExternalId, Seen
 
-KEY = "key"
-"""Names the external source of the business keys; a CRM record's source is named after the CRM."""
-
-ExternalId = tuple[str, str]
-"""An external id: the source's name and the value."""
+MAX_MATCHING = 25
+"""External ids by which one request can look for its contact."""
 
 Changes = Sequence[Mapping[str, str | None]]
 """The fields of a contact that change: `field`, `old`, `new`."""
@@ -26,12 +24,17 @@ class ContactRequest:
     """What delivery sends for one contact.
 
     Attributes:
-        kind: `upsert` or `remove`.
+        kind: `upsert`, `remove`, or `leave`: our external ids are taken off a contact that was there before us.
         matching: (source name, value) of the external ids by which Genesys finds the contact, strongest first.
         external_ids: (source name, value) of those that the contact carries from now on.
         contact: The canonical contact to send.
         clear: Fields that we delivered before and that the CRM has emptied.
         release: Whether external ids that are not listed are taken off the contact.
+        adopt: Whether the contact, known by its Genesys id, has to be given its first external id before.
+        absorbed: Contacts that are merged into this one; their external ids are among `matching`.
+        leaves: Contacts that its records leave: their requests come first, since they still carry its external
+            ids.
+        first: The requests of those of them that have no row of their own.
     """
 
     kind: str
@@ -40,11 +43,16 @@ class ContactRequest:
     contact: Mapping[str, str] = field(default_factory=dict, repr=False)
     clear: tuple[str, ...] = ()
     release: bool = False
+    adopt: bool = False
+    absorbed: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
+    first: Mapping[str, "ContactRequest"] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> str:
         """Return the request as one line of JSON."""
         # asdict would copy every value, which takes a third of planning's time.
         fields = {name: getattr(self, name) for name in self.__slots__}
+        fields["first"] = {contact: one.to_json() for contact, one in self.first.items()}
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -53,7 +61,49 @@ class ContactRequest:
         raw = json.loads(text)
         for name in ("matching", "external_ids"):
             raw[name] = tuple((source, value) for source, value in raw[name])
-        return cls(**raw | {"clear": tuple(raw["clear"])})
+        for name in ("clear", "absorbed", "leaves"):
+            raw[name] = tuple(raw[name])
+        return cls(**raw | {"first": {contact: cls.from_json(one) for contact, one in raw["first"].items()}})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a contact before a plan.
+
+    Attributes:
+        contact: Its id.
+        before: Its records as last delivered, newest first.
+        unanswered: Records as requests carried them whose answers are not known. Genesys may have any of it: the
+            contact is found by it, and all of it is overwritten.
+        seen: The contact as last seen in Genesys.
+    """
+
+    contact: str = ""
+    before: Sequence[Link] = ()
+    unanswered: Sequence[Link] = ()
+    seen: Seen | None = None
+
+    @property
+    def ids(self) -> tuple[ExternalId, ...]:
+        """The external ids that its records have, or may have, given it."""
+        return external_ids([*self.before, *self.unanswered])
+
+    @property
+    def filled(self) -> set[str]:
+        """The fields that its records have, or may have, filled."""
+        return {name for link in (*self.before, *self.unanswered) for name in link.fields}
+
+    @property
+    def others(self) -> Contact:
+        """What it has that none of its records has delivered."""
+        filled = self.filled
+        fields = self.seen.fields if self.seen else {}
+        return {name: value for name, value in fields.items() if name not in filled}
+
+    @property
+    def kept(self) -> tuple[ExternalId, ...]:
+        """The external ids that others, or records that are not linked again yet, have given it."""
+        return self.seen.without(self.ids) if self.seen else ()
 
 
 def combine(members: Iterable[Link]) -> dict[str, str]:
@@ -80,36 +130,87 @@ def external_ids(members: Iterable[Link]) -> tuple[ExternalId, ...]:
 
 
 def request_for(
-    before: Sequence[Link], after: Sequence[Link], unanswered: Sequence[Link] = ()
+    known: Known, after: Sequence[Link], absorbed: Sequence[Known] = ()
 ) -> tuple[ContactRequest | None, Changes]:
     """Return what has to be sent for a contact, None if Genesys has it already, and which of its fields change.
 
     Args:
-        before: Its records as last delivered, newest first.
+        known: What is known of it.
         after: Its records as they are to be, newest first.
-        unanswered: Records as requests carried them whose answers are not known. Genesys may have any of it: the
-            contact is found by it, and all of it is overwritten.
+        absorbed: What is known of contacts that are merged into it.
     """
-    old, new = combine(before), combine(after)
-    changes = [
+    new, old = combine(after), _baseline(known, after)
+    changes = _changes(old, new)
+    if not after:
+        return _farewell(known), changes
+    ids, had = external_ids(after), known.ids
+    carried = {*had, *(known.seen.ours if _is_found_again(known, after) and known.seen else ())}
+    if not (changes or known.unanswered or absorbed) and carried >= set(ids) and set(ids) >= set(had):
+        return None, []
+    release = bool(set(had) - set(ids)) or bool(absorbed)
+    kept = [one for other in (known, *absorbed) for one in other.kept] if release else []
+    request = ContactRequest(
+        "upsert",
+        matching=_first(MAX_MATCHING, [*had, *ids, *(one for other in absorbed for one in other.ids)]),
+        external_ids=_first(MAX_EXTERNAL_IDS, [*ids, *kept]),
+        contact=_doubtful(known) | new,
+        clear=_cleared(known, absorbed, new),
+        release=release,
+        adopt=known.seen is not None and not known.before and not set(known.seen.ours) & set(ids),
+        absorbed=tuple(other.contact for other in absorbed),
+    )
+    return request, changes
+
+
+def _is_found_again(known: Known, after: Sequence[Link]) -> bool:
+    """Whether the records that join a contact were part of it before their links got lost."""
+    delivered = {link.record for link in known.before}
+    joining = [link.record for link in after if link.record not in delivered]
+    return known.seen is not None and bool(joining) and set(known.seen.ours).issuperset(joining)
+
+
+def _baseline(known: Known, after: Sequence[Link]) -> dict[str, str]:
+    """Return what the contact has, as far as its records say anything of it."""
+    old = combine(known.before)
+    if known.seen and (not known.before or _is_found_again(known, after)):
+        said = {name for link in after for name in link.fields}
+        return {name: value for name, value in known.seen.fields.items() if name in said} | old
+    return old
+
+
+def _changes(old: Contact, new: Contact) -> list[Mapping[str, str | None]]:
+    return [
         {"field": name, "old": old.get(name), "new": new.get(name)}
         for name in CONTACT_FIELDS
         if old.get(name) != new.get(name)
     ]
-    if not after:
-        # A contact whose id is not known is found by what it was sent with.
-        request = ContactRequest("remove", matching=external_ids(unanswered)) if before or unanswered else None
-        return request, changes
-    ids, had = external_ids(after), external_ids([*before, *unanswered])
-    if not changes and not unanswered and set(ids) == set(had):
-        return None, []
-    filled = set(old).union(*(link.fields for link in unanswered))
-    request = ContactRequest(
-        "upsert",
-        matching=tuple(dict.fromkeys([*had, *ids])),
-        external_ids=ids,
-        contact=new,
-        clear=tuple(name for name in CONTACT_FIELDS if name in filled and name not in new),
-        release=bool(set(had) - set(ids)),
-    )
-    return request, changes
+
+
+def _farewell(known: Known) -> ContactRequest | None:
+    """Return the request for a contact without records; without an id it is found by what it was sent with."""
+    if known.seen and known.seen.adopted:
+        return ContactRequest("leave", matching=known.ids)
+    if known.before or known.unanswered:
+        return ContactRequest("remove", matching=external_ids(known.unanswered))
+    return None
+
+
+def _doubtful(known: Known) -> dict[str, str]:
+    """Return what an unanswered request may have overwritten in a contact that was there before us."""
+    if known.before or known.seen is None:
+        return {}
+    return {name: known.seen.fields[name] for name in known.filled if name in known.seen.fields}
+
+
+def _cleared(known: Known, absorbed: Sequence[Known], new: Contact) -> tuple[str, ...]:
+    """Return the fields to empty: what we delivered and nobody says any more; never what others have filled."""
+    filled = known.filled - _doubtful(known).keys()
+    if absorbed:
+        # Genesys keeps the numbers and addresses of a merged contact, in whatever field is free.
+        filled = filled.union(PHONES, EMAILS, *(other.filled for other in absorbed))
+        filled = filled.difference(*(other.others for other in (known, *absorbed)))
+    return tuple(name for name in CONTACT_FIELDS if name in filled and name not in new)
+
+
+def _first(count: int, ids: Iterable[ExternalId]) -> tuple[ExternalId, ...]:
+    return tuple(dict.fromkeys(ids))[:count]

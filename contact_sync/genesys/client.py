@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 from contact_sync.genesys.answers import ItemResult, JsonObject, Organization, as_object, as_text, item_results
 from contact_sync.genesys.errors import GenesysFatalError, GenesysRetryableError, GenesysRowError
-from contact_sync.genesys.payloads import ExternalId, Upsert, enrich_item, find_item
+from contact_sync.genesys.payloads import ExternalId, Upsert, enrich_item, find_item, identifier
 from contact_sync.genesys.transport import Transport
 
 MAX_UPSERTS = 10  # Genesys documents at most 10 enrich operations a request
@@ -21,6 +21,7 @@ ORGANIZATION = "/api/v2/organizations/me"
 """Tells a client its organisation; needs no permission."""
 
 _CONTACTS = "/api/v2/externalcontacts/bulk/contacts"
+_CONTACT = "/api/v2/externalcontacts/contacts"
 _SOURCES = "/api/v2/externalcontacts/externalsources"
 _DIVISIBLE = {400, 413, 422}  # refusals of a whole list that a part of it may escape
 
@@ -104,6 +105,26 @@ class GenesysClient:
         _refuse_repeats(entities, len(contact_ids))
         return [_removed(result) for result in self._bulk(f"{_CONTACTS}/remove", entities).values()]
 
+    def claim(self, contact_id: str, external_id: ExternalId) -> ItemResult:
+        """Give a contact an external id, as the only one that carries it; the tracker of the result is its id.
+
+        A contact that carries it already counts as done. Status 409: another one does; 404: the contact is gone.
+        """
+        return self._change_owner("Claim", contact_id, external_id)
+
+    def release(self, contact_id: str, external_id: ExternalId) -> ItemResult:
+        """Take an external id off a contact; one that does not carry it, or is gone, counts as done."""
+        result = self._change_owner("Release", contact_id, external_id)
+        return replace(result, status=200, contact_id=contact_id) if result.status == 404 else result
+
+    def _change_owner(self, operation: str, contact_id: str, external_id: ExternalId) -> ItemResult:
+        body = {"operation": operation, "identifier": identifier(external_id)}
+        try:
+            answer = self.transport.patch(f"{_CONTACT}/{contact_id}/identifiers", body)
+        except GenesysRowError as refused:
+            return _refusal(contact_id, refused)
+        return ItemResult(contact_id, answer.status, contact_id, None, False, answer.correlation_id)  # noqa: FBT003
+
     def ensure_external_source(self, name: str) -> str:
         """Return the id of the external source `name`, creating it if there is none; asked for once.
 
@@ -132,22 +153,24 @@ class GenesysClient:
         raise GenesysRetryableError(msg, status=409, code="external.source.exists")
 
     def find_external_source(self, name: str) -> str | None:
-        """Return the id of the external source `name`, None if there is none.
+        """Return the id of the external source `name`, None if there is none."""
+        return self.external_sources(name).get(name)
 
-        The filter of the list is a prefix, so the whole name is compared here.
-        """
+    def external_sources(self, prefix: str) -> Mapping[str, str]:
+        """Return the ids of the external sources whose names begin with `prefix`, by name."""
+        found: dict[str, str] = {}
         cursor: str | None = ""
         seen: set[str] = set()
         while cursor is not None and cursor not in seen:
             seen.add(cursor)
-            params = {"name": name, "limit": "200"} | ({"cursor": cursor} if cursor else {})
+            params = {"name": prefix, "limit": "200"} | ({"cursor": cursor} if cursor else {})
             page = as_object(self.transport.get(_SOURCES, params).body)
             entities = page.get("entities")
             for source in map(as_object, entities if isinstance(entities, list) else ()):
-                if source.get("name") == name:
-                    return _source_id(source, name)
+                if name := as_text(source.get("name")):
+                    found.setdefault(name, _source_id(source, name))
             cursor = self._next_cursor(page)
-        return None
+        return found
 
     def _next_cursor(self, page: JsonObject) -> str | None:
         """Return the cursor of the next page. A link is read, never followed: it could lead the token away."""

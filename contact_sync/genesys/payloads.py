@@ -39,6 +39,7 @@ class Upsert:
         clear: Fields that the CRM emptied and Genesys shall forget.
         matching: By what Genesys finds the contact, in this order, at most 25; its external ids unless given.
         release: Whether the contact loses the external ids that it does not list, other integrations' included.
+        merge: Whether contacts that are found by different ids become one, under a new id of Genesys'.
 
     Raises:
         ValueError: Without a tracker or an external id (a repeat would create a second contact), with an unknown
@@ -51,6 +52,7 @@ class Upsert:
     clear: tuple[str, ...] = ()
     matching: tuple[ExternalId, ...] = ()
     release: bool = False
+    merge: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.external_ids)
@@ -76,10 +78,9 @@ def enrich_item(upsert: Upsert) -> JsonObject:
         rules.append({"field": "$.externalIds", "action": "AlwaysUseProvided", "arrayAction": "Replace"})
     return {
         "id": upsert.tracker,
-        "action": "Upsert",
-        "matchingIdentifiers": [
-            {"type": "ExternalId", **_external_id(one)} for one in upsert.matching or upsert.external_ids
-        ],
+        # Once they are one, the same request again finds the one and updates it.
+        "action": "Merge" if upsert.merge else "Upsert",
+        "matchingIdentifiers": [identifier(one) for one in upsert.matching or upsert.external_ids],
         "contact": {**_fields(upsert.contact), "externalIds": [_external_id(one) for one in upsert.external_ids]},
         "fieldRules": {"defaultAction": "PreferProvided", "rules": rules},
     }
@@ -90,9 +91,14 @@ def find_item(tracker: str, matching: Sequence[ExternalId]) -> JsonObject:
     return {
         "id": tracker,
         "action": "Update",
-        "matchingIdentifiers": [{"type": "ExternalId", **_external_id(one)} for one in matching],
+        "matchingIdentifiers": [identifier(one) for one in matching],
         "contact": {},
     }
+
+
+def identifier(one: ExternalId) -> JsonObject:
+    """Return the ContactIdentifier of an external id."""
+    return {"type": "ExternalId", **_external_id(one)}
 
 
 def _external_id(one: ExternalId) -> JsonObject:

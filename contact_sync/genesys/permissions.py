@@ -15,7 +15,7 @@ from contact_sync.genesys.errors import GenesysFatalError, GenesysRowError
 from contact_sync.genesys.transport import Transport
 
 ADD_SOURCE = "externalContacts:externalSource:add"
-VIEW_SOURCES = "externalContacts:externalSource:view"
+VIEW_CONTACTS = "externalContacts:contact:view"
 
 _ROOT = "/api/v2/externalcontacts"
 _NOBODY, _NO_ONE = str(uuid.uuid4()), str(uuid.uuid4())  # ids that nothing has
@@ -60,11 +60,17 @@ NEEDED: Sequence[Permission] = (
         {"entities": [{"id": _NOBODY}]},
         purpose="to remove contacts",
     ),
-    # Genesys lists them for contact:view and externalOrganization:view, too: either is as good.
     Permission(
-        VIEW_SOURCES,
-        f"{_ROOT}/externalsources?limit=10&name={_NOBODY}",
-        purpose="to find its sources",
+        "externalContacts:contact:edit",
+        f"{_ROOT}/bulk/contacts/update",
+        {"entities": [{"id": _NOBODY}]},
+        purpose="to adopt contacts that others made",
+    ),
+    # Whoever may view contacts may view external sources.
+    Permission(
+        VIEW_CONTACTS,
+        f"{_ROOT}/scan/contacts?limit=10",
+        purpose="to know the contacts that others made, and to find its sources",
     ),
     # The contract requires a name, so no source can come of this; if one did, it would be inactive.
     Permission(
@@ -78,7 +84,6 @@ NEEDED: Sequence[Permission] = (
 
 SUPERFLUOUS: Sequence[Permission] = (
     Permission("externalContacts:contact:add", f"{_ROOT}/bulk/contacts/add", {"entities": []}),
-    Permission("externalContacts:contact:edit", f"{_ROOT}/bulk/contacts/update", {"entities": [{"id": _NOBODY}]}),
     Permission("externalContacts:identity:merge", f"{_ROOT}/contacts/merge", {"contactIds": [_NOBODY, _NO_ONE]}),
     Permission(
         "externalContacts:externalOrganization:edit",

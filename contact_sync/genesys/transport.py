@@ -4,8 +4,8 @@ What belongs here: the order of things around an exchange: the token, a turn in 
 an answer tells the budget, and what it means for the next attempt. Paths and bodies belong to the client.
 
 Every request here may be repeated when its answer is lost: an enrich matches on our external ids, a removal of
-what is gone changes nothing, and a second external source of the same name is refused. A plain create of a contact
-has no place here.
+what is gone changes nothing, a claim of what is ours already neither, and a second external source of the same
+name is refused. A plain create of a contact has no place here.
 """
 
 import logging
@@ -86,6 +86,10 @@ class Transport:
             GenesysFatalError: Nothing that a repetition would mend.
         """
         return self._call("POST", path, json=body)
+
+    def patch(self, path: str, body: Mapping[str, object]) -> Answer:
+        """Send `body` to `path` as `post` does; only for what may be repeated."""
+        return self._call("PATCH", path, json=body)
 
     def _call(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from contact_sync.contacts.planning import DELETE_GUARD
+from contact_sync.contacts.decisions import DELETE_GUARD
 from contact_sync.contacts.window import Window
 from contact_sync.orchestration import checks
 from contact_sync.orchestration.metadata import (

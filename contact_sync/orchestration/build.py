@@ -8,6 +8,7 @@ import dagster as dg
 
 from contact_sync.orchestration.assets import build_assets
 from contact_sync.orchestration.jobs import sync_windows
+from contact_sync.orchestration.mirror import build_mirror, every_night, mirror_contacts
 from contact_sync.orchestration.resources import sync_resource
 from contact_sync.orchestration.retries import build_retry_queue, build_retry_sensor, retry_changes
 from contact_sync.orchestration.schedules import build_schedule
@@ -30,9 +31,9 @@ def build_definitions(
     settings = settings or load_settings()
     _keep_private(Path(".dagster"))
     return dg.Definitions(
-        assets=[*build_assets(settings), build_retry_queue(settings)],
-        jobs=[sync_windows, retry_changes],
-        schedules=[build_schedule(settings.sync)],
+        assets=[*build_assets(settings), build_retry_queue(settings), build_mirror(settings)],
+        jobs=[sync_windows, retry_changes, mirror_contacts],
+        schedules=[build_schedule(settings.sync), every_night],
         sensors=[build_gap_sensor(settings), build_retry_sensor(settings)],
         executor=dg.in_process_executor,  # one process a run, so that one client and its connections serve it
         resources={"sync": sync_resource()} | dict(resource_overrides or {}),

@@ -1,32 +1,17 @@
-"""Links and the mirror: which record is which contact, and what a contact can be recognised by.
+"""Links: which record is which contact.
 
-What belongs here: set-based look-ups and writes on one open transaction. Transactions belong to `store`.
+What belongs here: set-based reads and writes of links on one open transaction. What contacts look like in Genesys
+belongs to `mirror`, finding those that a record may be to `lookup`, transactions to `store`.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, select, tuple_
 
-from contact_sync.contacts.identity import Directory, Link, RecordId, identifiers, newest_first
-from contact_sync.contacts.requests import combine
+from contact_sync.contacts.identity import Link, RecordId
 from contact_sync.state.bulk import chunks, upsert
-from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, IN_FLIGHT, MIRROR_IDENTIFIER
-
-
-def fill(connection: Connection, directory: Directory, links: Sequence[Link]) -> None:
-    """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
-    unanswered = list(map(_link, connection.execute(select(IN_FLIGHT).order_by(IN_FLIGHT.c.modified_at))))
-    known = of_records(connection, [link.record for link in links])
-    contacts = {link.contact for link in (*known, *unanswered) if link.contact}
-    contacts |= _contacts_by_key(connection, {link.business_key for link in links if link.business_key})
-    contacts |= _contacts_by_identifier(connection, directory, links)
-    for link in (*known, *of_contacts(connection, contacts)):
-        directory.learn(link)
-    for link in unanswered:
-        directory.learn_unanswered(link)
+from contact_sync.state.tables import CONTACT_LINK, IN_FLIGHT
 
 
 def of_records(connection: Connection, records: Sequence[RecordId]) -> list[Link]:
@@ -63,73 +48,13 @@ def answered(connection: Connection, contacts: Sequence[str], refused: Sequence[
         connection.execute(delete(IN_FLIGHT).where(key.in_(some)))
 
 
-def mirror(connection: Connection, contacts: Collection[str], at: datetime) -> None:
-    """Bring the mirror of contacts up to date with their links; a contact without links is gone.
-
-    Args:
-        connection: An open transaction.
-        contacts: The Genesys contacts that a write touched.
-        at: When that was.
-    """
-    members: dict[str, list[Link]] = defaultdict(list)
-    for link in newest_first(of_contacts(connection, contacts)):
-        members[str(link.contact)].append(link)
-    for chunk in chunks(sorted(contacts)):
-        connection.execute(delete(MIRROR_IDENTIFIER).where(MIRROR_IDENTIFIER.c.contact.in_(chunk)))
-    for chunk in chunks(sorted(set(contacts) - members.keys())):
-        connection.execute(delete(GENESYS_MIRROR).where(GENESYS_MIRROR.c.contact.in_(chunk)))
-    rows = [{"contact": one, "seen_at": at, "fields": combine(members[one])} for one in sorted(members)]
-    upsert(connection, GENESYS_MIRROR, rows)
-    recognised = {
-        (one, rule, value)
-        for one, links in members.items()
-        for link in links
-        for rule, value in identifiers(link.account, link.fields)
-    }
-    known = [{"contact": one, "rule": rule, "value": value} for one, rule, value in sorted(recognised)]
-    upsert(connection, MIRROR_IDENTIFIER, known)
+def unanswered(connection: Connection) -> list[Link]:
+    """Return the records that requests carried whose answers are not known, in the CRM's order."""
+    return list(map(_link, connection.execute(select(IN_FLIGHT).order_by(IN_FLIGHT.c.modified_at))))
 
 
-def rename(connection: Connection, old: str, new: str) -> None:
-    """Point the links of a contact at the contact that Genesys put in its place."""
-    connection.execute(update(CONTACT_LINK).where(CONTACT_LINK.c.contact == old).values(contact=new))
-    connection.execute(delete(GENESYS_MIRROR).where(GENESYS_MIRROR.c.contact == old))
-    connection.execute(delete(MIRROR_IDENTIFIER).where(MIRROR_IDENTIFIER.c.contact == old))
-
-
-def _contacts_by_key(connection: Connection, keys: Collection[str]) -> set[str]:
-    table = CONTACT_LINK.c
-    found: set[str] = set()
-    for chunk in chunks(sorted(keys)):
-        query = select(table.contact).where(table.business_key.in_(chunk), table.contact.is_not(None))
-        found.update(connection.execute(query).scalars())
-    return found
-
-
-def _contacts_by_identifier(connection: Connection, directory: Directory, links: Sequence[Link]) -> set[str]:
-    """Return the contacts that share an identifier with a record; bar those that too many contacts share."""
-    table = MIRROR_IDENTIFIER.c
-    wanted = {(value, rule) for link in links for rule, value in identifiers(link.account, link.fields)}
-    telling: list[tuple[str, str]] = []
-    for chunk in chunks(sorted(wanted)):
-        pair = tuple_(table.value, table.rule)
-        counted = (
-            select(table.value, table.rule, func.count()).where(pair.in_(chunk)).group_by(table.value, table.rule)
-        )
-        for value, rule, count in connection.execute(counted):
-            if count >= directory.shared_threshold:
-                directory.bar(rule, value)
-            else:
-                telling.append((value, rule))
-    found: set[str] = set()
-    for chunk in chunks(telling):
-        query = select(table.contact).where(tuple_(table.value, table.rule).in_(chunk))
-        found.update(connection.execute(query).scalars())
-    return found
-
-
-def of_contacts(connection: Connection, contacts: Collection[str]) -> Iterator[Link]:
-    """Yield the links of the records that are these contacts."""
+def members_of(connection: Connection, contacts: Collection[str]) -> Iterator[Link]:
+    """Yield the links of contacts."""
     for chunk in chunks(sorted(contacts)):
         query = select(CONTACT_LINK).where(CONTACT_LINK.c.contact.in_(chunk))
         yield from map(_link, connection.execute(query))

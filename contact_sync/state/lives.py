@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, or_, select
 
 from contact_sync.contacts.identity import Link, RecordId
+from contact_sync.state import links
 from contact_sync.state.bulk import chunks
-from contact_sync.state.links import of_contacts, of_records
 from contact_sync.state.tables import (
     AUDIT,
     CONTACT_LINK,
@@ -54,12 +54,12 @@ def is_known(connection: Connection, record: RecordId) -> bool:
 
 def link_of(connection: Connection, record: RecordId) -> Link | None:
     """Return the link of a record; a tombstone has no contact."""
-    return next(iter(of_records(connection, [record])), None)
+    return next(iter(links.of_records(connection, [record])), None)
 
 
 def members_of(connection: Connection, contact: str) -> list[Link]:
     """Return the links of the records that are a contact."""
-    return list(of_contacts(connection, [contact]))
+    return list(links.members_of(connection, [contact]))
 
 
 def seen(connection: Connection, contact: str) -> Row | None:

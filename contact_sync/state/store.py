@@ -5,15 +5,17 @@ What belongs here: queries over `tables`. What the answers mean belongs to the d
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from contact_sync.contacts.identity import Directory, Link, RecordId
+from contact_sync.contacts.seen import Seen
 from contact_sync.contacts.window import Window
 from contact_sync.state import links as linked
+from contact_sync.state import lookup, mirror
 from contact_sync.state import retries as retry_queue
 from contact_sync.state.bulk import upsert
 from contact_sync.state.database import transaction
@@ -36,6 +38,8 @@ class Delivery:
         retries: Rows of the retry queue; `attempts` counts those of this delivery only.
         settled: Versions that need no attempt any more though no link says so, such as one that a newer delivered
             version made stale: the record and its modified_at. They, as the links' versions, leave the queue.
+        adopted: Those of the touched contacts that were in Genesys before us.
+        missing: Contacts that turned out to be gone from Genesys.
         answered: Contacts, as they were sent, that are now known to be as they should be.
         refused: Records, as they were sent, whose request Genesys has refused.
     """
@@ -46,6 +50,8 @@ class Delivery:
     audit: Sequence[Row] = field(default=(), repr=False)
     retries: Sequence[Row] = field(default=(), repr=False)
     settled: Sequence[tuple[RecordId, datetime]] = ()
+    adopted: Collection[str] = ()
+    missing: Collection[str] = ()
     answered: Sequence[str] = ()
     refused: Sequence[Link] = ()
 
@@ -67,7 +73,7 @@ class Store:
     def fill(self, directory: Directory, links: Sequence[Link]) -> None:
         """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
         with transaction(self._engine) as connection:
-            linked.fill(connection, directory, links)
+            lookup.fill(connection, directory, links)
 
     def send(self, links: Sequence[Link]) -> None:
         """Remember records as a request is about to carry them; `record` forgets them with the answer.
@@ -80,16 +86,51 @@ class Store:
     def record(self, delivery: Delivery, at: datetime) -> None:
         """Store what a batch of requests changed. An older version never replaces a newer one."""
         with transaction(self._engine) as connection:
+            before = mirror.linked(connection, {*delivery.touched, *(old for old, _ in delivery.renamed)})
             for old, new in delivery.renamed:
-                linked.rename(connection, old, new)
+                before = mirror.joined(before, old, new)
+                mirror.rename(connection, old, new)
             linked.save(connection, delivery.links)
             linked.answered(connection, delivery.answered, delivery.refused)
             delivered = [(link.record, link.modified_at) for link in delivery.links]
             retry_queue.forget(connection, [*delivered, *delivery.settled])
-            linked.mirror(connection, delivery.touched, at)
+            mirror.write(connection, delivery.touched, at, before, delivery.adopted)
+            mirror.forget(connection, delivery.missing)
             if delivery.audit:
                 connection.execute(insert(AUDIT), list(delivery.audit))
             retry_queue.queue(connection, delivery.retries)
+
+    def mirror_page(self, page: Sequence[Seen], renamed: Sequence[tuple[str, str]], scan: mirror.Scan) -> int:
+        """Store a page of the scan of all contacts, and how far the scan is with it.
+
+        Args:
+            page: The contacts on it.
+            renamed: Contacts that were merged into others: (old id, new id).
+            scan: The scan, this page included; its `cursor_at` is when the page was asked for.
+
+        Returns:
+            How many of `renamed` were known.
+        """
+        with transaction(self._engine) as connection:
+            moved = sum(mirror.rename(connection, old, new) for old, new in renamed)
+            mirror.write_page(connection, page, scan.cursor_at or scan.started_at)
+            mirror.save_scan(connection, replace(scan, merged=scan.merged + moved))
+        return moved
+
+    def scan_under_way(self) -> mirror.Scan | None:
+        """Return the scan of all contacts that was begun and not finished."""
+        with transaction(self._engine) as connection:
+            return mirror.scan_under_way(connection)
+
+    def finish_scan(self, scan: mirror.Scan) -> tuple[int, int]:
+        """End a complete scan: contacts that it has not seen are dropped; see `mirror.finish`."""
+        with transaction(self._engine) as connection:
+            return mirror.finish(connection, scan)
+
+    def mirrored(self, threshold: int) -> tuple[int, dict[str, int]]:
+        """Return how many contacts the mirror holds, and by rule how many identifiers too many of them share."""
+        with transaction(self._engine) as connection:
+            return mirror.size(connection), mirror.shared(connection, threshold)
 
     def commit_window(self, row: Row) -> None:
         """Write the window's row of the ledger: from now on its rows are accounted for."""

@@ -5,7 +5,22 @@ Contact data lives here and in the windowed frames, nowhere else. Every instant 
 
 from datetime import UTC, datetime
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Float, Index, Integer, MetaData, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+)
 from sqlalchemy.types import TypeDecorator
 
 
@@ -98,7 +113,23 @@ GENESYS_MIRROR = Table(
     Column("contact", String(64), primary_key=True),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("fields", JSON, nullable=False),
+    Column("external_ids", JSON, nullable=False, server_default="[]"),
+    Column("organization", String(64)),
+    Column("adopted", Boolean, nullable=False, server_default=false()),
     comment="A Genesys contact as last seen.",
+)
+
+MIRROR_SCAN = Table(
+    "mirror_scan",
+    METADATA,
+    Column("name", String(16), primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("cursor", Text),
+    Column("cursor_at", UtcDateTime),
+    Column("pages", Integer, nullable=False),
+    Column("contacts", Integer, nullable=False),
+    Column("merged", Integer, nullable=False),
+    comment="How far a scan of all contacts is, so that the next run goes on from there.",
 )
 
 MIRROR_IDENTIFIER = Table(

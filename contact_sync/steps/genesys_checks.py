@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from contact_sync.contacts.requests import KEY
+from contact_sync.contacts.seen import KEY
 from contact_sync.genesys.client import ORGANIZATION, GenesysClient
-from contact_sync.genesys.permissions import ADD_SOURCE, NEEDED, SUPERFLUOUS, VIEW_SOURCES, probe
+from contact_sync.genesys.permissions import ADD_SOURCE, NEEDED, SUPERFLUOUS, VIEW_CONTACTS, probe
 from contact_sync.settings import load_connections
 from contact_sync.steps.connect import Way, destination_of
 from contact_sync.steps.diagnosis import Case, Check, compare_clocks, must_be_set_right, needed, ok
@@ -75,9 +75,9 @@ def _least_privilege(case: Case) -> Iterator[Check]:
 
 def _sources(case: Case) -> Iterator[Check]:
     client = _client(case)
-    view, add = (needed(case.permissions.get(name), "permission") for name in (VIEW_SOURCES, ADD_SOURCE))
+    view, add = (needed(case.permissions.get(name), "permission") for name in (VIEW_CONTACTS, ADD_SOURCE))
     if not view.held:
-        needed(None, VIEW_SOURCES)
+        needed(None, VIEW_CONTACTS)
     names = [external_source(name) for name in (needed(case.settings, "settings").crm.name, KEY)]
     missing = ", ".join(name for name in names if client.find_external_source(name) is None)
     if not missing:

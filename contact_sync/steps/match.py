@@ -4,6 +4,7 @@ What belongs here: loading what the planner needs. Deciding belongs to `contacts
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -69,7 +70,7 @@ def plan_rows(
 
 def new_directory(context: SyncContext) -> Directory:
     """Return a directory that knows nothing yet."""
-    return Directory(shared_threshold=context.settings.identity.shared_threshold)
+    return Directory(context.settings.identity)
 
 
 def _most_removals(context: SyncContext, normalized: pd.DataFrame) -> int:
@@ -82,11 +83,11 @@ def _most_removals(context: SyncContext, normalized: pd.DataFrame) -> int:
 
 
 def _wanted(normalized: pd.DataFrame, source: str) -> Iterator[Link]:
-    """Yield what is asked of the state database: each record, and what it can be recognised by."""
+    """Yield what is asked of the state database: each record, what recognises it, and whom it was merged into."""
     for row in records(normalized.loc[normalized["state"] == "ready"]):
         fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
         account = row.get("account")
-        yield Link(
+        link = Link(
             record=(source, row["crm_id"]),
             contact=None,
             business_key=business_key(account, fields),
@@ -96,3 +97,6 @@ def _wanted(normalized: pd.DataFrame, source: str) -> Iterator[Link]:
             account=account,
             fields=fields,
         )
+        yield link
+        if "merged_into" in row:
+            yield replace(link, record=(source, row["merged_into"]))

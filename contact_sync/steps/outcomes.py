@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from contact_sync.contacts.decisions import DELETE_GRACE, HIDDEN
 from contact_sync.contacts.identity import NEW, Link
-from contact_sync.contacts.planning import DELETE_GRACE, HIDDEN
 from contact_sync.contacts.requests import ContactRequest
 from contact_sync.contacts.schemas import CRM_PREFIX, GENESYS_UPSERTS, frame_of, records
 from contact_sync.contacts.window import Window
@@ -26,6 +26,9 @@ from contact_sync.steps.context import SyncContext
 
 Row = dict[str, Any]
 Version = tuple[str, str]
+
+GONE_FROM_GENESYS = "gone.from.genesys"
+"""The code of a contact that was to be adopted and is not there any more: the next attempt looks for another."""
 
 _OUTCOME_OF = {
     "create": "created",
@@ -41,17 +44,17 @@ _OUTCOME_OF = {
 class Task:
     """One contact of a plan: the accepted rows that are it, and what is sent for it, if anything.
 
-    `contact` is empty for rows that were deleted before they were ever delivered.
+    Attributes:
+        contact: Its id; empty for rows that were deleted before they were ever delivered.
+        lead: The row that carries the request, or the first one; another contact's if a record leaves this one.
+        rows: The rows that are the contact.
+        request: What is sent for it.
     """
 
     contact: str
-    rows: Sequence[Row]
+    lead: Row
+    rows: Sequence[Row] = ()
     request: ContactRequest | None = None
-
-    @property
-    def lead(self) -> Row:
-        """The row that carries the request."""
-        return next((row for row in self.rows if "request" in row), self.rows[0])
 
 
 @dataclass(slots=True)
@@ -68,13 +71,16 @@ def tasks_of(plan: pd.DataFrame) -> list[Task]:
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in records(plan.loc[plan["accepted"]]):
         rows[row.get("contact", "")].append(row)
-    tasks = (Task(contact, members) for contact, members in rows.items())
-    return [
-        Task(task.contact, task.rows, ContactRequest.from_json(task.lead["request"]))
-        if "request" in task.lead
-        else task
-        for task in tasks
-    ]
+    return [task for contact, members in rows.items() for task in _tasks(contact, members)]
+
+
+def _tasks(contact: str, rows: Sequence[Row]) -> Iterator[Task]:
+    """Yield a contact's task, after those of the contacts that its records leave."""
+    lead = next((row for row in rows if "request" in row), rows[0])
+    request = ContactRequest.from_json(lead["request"]) if "request" in lead else None
+    for left, its_request in (request.first if request else {}).items():
+        yield Task(left, lead, request=its_request)
+    yield Task(contact, lead, rows, request)
 
 
 class Origin(Protocol):
@@ -127,18 +133,23 @@ class Outcomes:
         audit: list[Row] = []
         retries: list[Row] = []
         refused: list[Link] = []
+        adopted: list[str] = []
         for task in tasks:
             result = results[task.contact]
             audit.append(self._audit(task, result))
             if not result.ok:
                 retries += self._fail(task, result)
-                refused += [] if result.retryable else self._sent(task)
+                known_undone = not result.retryable or result.code == GONE_FROM_GENESYS
+                refused += self._sent(task) if known_undone else []
                 continue
             contact = result.contact_id or task.contact
             links += [self._link(row, contact) for row in task.rows]
             touched.add(contact)
-            if not task.contact.startswith(NEW) and contact != task.contact:
-                renamed.append((task.contact, contact))
+            absorbed = task.request.absorbed if task.request else ()
+            renamed += [
+                (one, contact) for one in (task.contact, *absorbed) if not one.startswith(NEW) and one != contact
+            ]
+            adopted += [contact] if task.request and task.request.adopt else []
             self._succeed(task, contact, result)
         delivery = Delivery(
             links=links,
@@ -146,6 +157,8 @@ class Outcomes:
             renamed=renamed,
             audit=audit,
             retries=retries,
+            adopted=adopted,
+            missing=[task.contact for task in tasks if results[task.contact].code == GONE_FROM_GENESYS],
             answered=[task.contact for task in tasks if results[task.contact].ok],
             refused=refused,
         )

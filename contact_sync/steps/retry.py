@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
+from contact_sync.contacts.decisions import DELETE_GUARD
 from contact_sync.contacts.normalizing import normalize as normalize_frame
-from contact_sync.contacts.planning import DELETE_GUARD
 from contact_sync.contacts.schemas import OUTCOMES, records
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import Change, CrmUnavailableError

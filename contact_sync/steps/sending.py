@@ -12,12 +12,13 @@ from typing import Self
 
 from contact_sync.contacts.identity import NEW
 from contact_sync.contacts.requests import ContactRequest
+from contact_sync.contacts.seen import FOREIGN
 from contact_sync.genesys.answers import ItemResult
 from contact_sync.genesys.client import MAX_UPSERTS, GenesysClient
 from contact_sync.genesys.errors import GenesysError, GenesysRetryableError
 from contact_sync.genesys.payloads import ExternalId, Upsert
 from contact_sync.state.bulk import chunks
-from contact_sync.steps.outcomes import Outcomes, Task, tasks_of
+from contact_sync.steps.outcomes import GONE_FROM_GENESYS, Outcomes, Task, tasks_of
 
 MAX_FAILED_BATCHES = 3
 """After this many batches in a row that Genesys did not answer, the rest is left for the next run."""
@@ -48,6 +49,7 @@ class Sender:
         self._concurrency = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="delivery")
         self._failed_in_a_row = 0
+        self._failed: dict[str, ItemResult] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +73,28 @@ class Sender:
         tell = sent or (lambda _rows: None)
         if idle := len(outcomes.plan) - sum(len(task.rows) for task in tasks if task.request):
             tell(idle)
+        self._failed.clear()
+        for wave in _waves([task for task in tasks if task.request]):
+            self._send_wave(self._without_stranded(wave, outcomes, tell), outcomes, tell)
+
+    def _without_stranded(self, wave: Sequence[Task], outcomes: Outcomes, tell: Sent) -> list[Task]:
+        """Return the tasks that can be sent; one whose record could not leave its old contact fails with that."""
+        stranded = {
+            task.contact: replace(self._failed[one], tracker=task.contact)
+            for task in wave
+            for one in _left(task)
+            if one in self._failed
+        }
+        waiting = [task for task in wave if task.contact in stranded]
+        if waiting:
+            outcomes.record(waiting, stranded)
+            tell(sum(len(task.rows) for task in waiting))
+        return [task for task in wave if task.contact not in stranded]
+
+    def _send_wave(self, tasks: Sequence[Task], outcomes: Outcomes, tell: Sent) -> None:
         under_way: dict[Future[list[ItemResult]], Batch] = {}
         try:
-            for batch, send in self._batches([task for task in tasks if task.request]):
+            for batch, send in self._batches(tasks):
                 outcomes.send(batch)
                 under_way[self._pool.submit(send, batch)] = batch
                 if len(under_way) >= self._concurrency:
@@ -91,10 +112,12 @@ class Sender:
         for future in done:
             batch = under_way.pop(future)
             try:
-                outcomes.record(batch, self._results(batch, future))
+                results = self._results(batch, future)
             except GenesysError as error:
                 failure = error
             else:
+                outcomes.record(batch, results)
+                self._failed |= {contact: result for contact, result in results.items() if not result.ok}
                 tell(sum(len(task.rows) for task in batch))
         if failure:
             raise failure
@@ -122,18 +145,38 @@ class Sender:
         """Yield what goes into one request, and how it is sent: upserts before removals."""
         upserts = [task for task in tasks if task.request and task.request.kind == "upsert"]
         removals = [task for task in tasks if task.request and task.request.kind == "remove"]
+        leaving = [task for task in tasks if task.request and task.request.kind == "leave"]
         unknown = [task for task in removals if task.contact.startswith(NEW)]
         known = [task for task in removals if not task.contact.startswith(NEW)]
         source_ids = {
             name: self._client.ensure_external_source(external_source(name))
-            for name in dict.fromkeys(name for task in (*upserts, *unknown) for name in _sources(task))
+            for name in dict.fromkeys(name for task in (*upserts, *unknown, *leaving) for name in _sources(task))
         }
         for batch in chunks(upserts, MAX_UPSERTS):
-            yield batch, lambda these: self._client.upsert([_upsert(task, source_ids) for task in these])
+            yield batch, lambda these: self._upsert(these, source_ids)
         for batch in chunks(known, MAX_REMOVALS):
             yield batch, lambda these: self._client.remove([task.contact for task in these])
         for batch in chunks(unknown, MAX_UPSERTS):
             yield batch, lambda these: self._remove_unknown(these, source_ids)
+
+        for batch in chunks(leaving, 1):
+            yield batch, lambda these: [self._leave(task, source_ids) for task in these]
+
+    def _upsert(self, batch: Batch, source_ids: Mapping[str, str]) -> list[ItemResult]:
+        """Upsert contacts; those that are adopted are made findable by an external id of ours before."""
+        refused = []
+        for task in batch:
+            if task.request and task.request.adopt:
+                claimed = self._client.claim(task.contact, _external_ids(task.request.external_ids, source_ids)[0])
+                refused += [] if claimed.ok else [_not_adopted(claimed)]
+        trackers = {result.tracker for result in refused}
+        ready = [_upsert(task, source_ids) for task in batch if task.contact not in trackers]
+        return [*refused, *self._client.upsert(ready)]
+
+    def _leave(self, task: Task, source_ids: Mapping[str, str]) -> ItemResult:
+        """Take our external ids off a contact that was there before us."""
+        results = [self._client.release(task.contact, one) for one in _matching(task, source_ids)]
+        return next((result for result in results if not result.ok), results[-1])
 
     def _remove_unknown(self, batch: Batch, source_ids: Mapping[str, str]) -> list[ItemResult]:
         """Remove contacts that were sent without an answer: if they are there, Genesys knows their ids."""
@@ -146,12 +189,29 @@ class Sender:
 def _sources(task: Task) -> Iterator[str]:
     if task.request:
         for source, _ in (*task.request.matching, *task.request.external_ids):
-            yield source
+            if not source.startswith(FOREIGN):
+                yield source
+
+
+def _waves(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
+    """Yield first what nothing has to precede: a record gets its contact once the old one has let it go."""
+    yield [task for task in tasks if not _left(task)]
+    yield [task for task in tasks if _left(task)]
+
+
+def _left(task: Task) -> Sequence[str]:
+    return task.request.leaves if task.request else ()
+
+
+def _external_ids(ids: Sequence[tuple[str, str]], source_ids: Mapping[str, str]) -> tuple[ExternalId, ...]:
+    return tuple(
+        ExternalId(source.removeprefix(FOREIGN) if source.startswith(FOREIGN) else source_ids[source], value)
+        for source, value in ids
+    )
 
 
 def _matching(task: Task, source_ids: Mapping[str, str]) -> tuple[ExternalId, ...]:
-    matching = task.request.matching if task.request else ()
-    return tuple(ExternalId(source_ids[source], value) for source, value in matching)
+    return _external_ids(task.request.matching if task.request else (), source_ids)
 
 
 def _upsert(task: Task, source_ids: Mapping[str, str]) -> Upsert:
@@ -159,11 +219,17 @@ def _upsert(task: Task, source_ids: Mapping[str, str]) -> Upsert:
     return Upsert(
         tracker=task.contact,
         matching=_matching(task, source_ids),
-        external_ids=tuple(ExternalId(source_ids[source], value) for source, value in request.external_ids),
+        external_ids=_external_ids(request.external_ids, source_ids),
         contact=request.contact,
         clear=request.clear,
         release=request.release,
+        merge=bool(request.absorbed),
     )
+
+
+def _not_adopted(result: ItemResult) -> ItemResult:
+    """Return the result of a refused claim: a contact that is gone is looked for anew by the next attempt."""
+    return replace(result, code=GONE_FROM_GENESYS, retryable=True) if result.status == 404 else result
 
 
 def _unanswered(task: Task, error: GenesysRetryableError) -> ItemResult:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from contact_sync.contacts.planning import DELETE_GUARD
+from contact_sync.contacts.decisions import DELETE_GUARD
 from contact_sync.contacts.schemas import SCHEMAS, ContractError, check
 
 FEW_ROWS = 20

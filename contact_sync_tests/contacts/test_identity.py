@@ -1,10 +1,11 @@
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contact_sync.contacts.identity import Directory, Link, Match, business_key, identifiers, newest_first
+from contact_sync.contacts.rules import IdentityRules, Rule
 from contact_sync_tests.contacts.builders import crm_ids, link
 
 ANA = {"firstName": "Ana", "lastName": "Lopez"}
@@ -13,10 +14,17 @@ PHONE = {"cellPhone": "+12125708393"}
 
 
 def directory(*links: Link, shared_threshold: int = 3) -> Directory:
-    known = Directory(shared_threshold=shared_threshold)
+    known = Directory(IdentityRules(shared_threshold=shared_threshold))
     for one in links:
         known.learn(one)
     return known
+
+
+def ladder(*rules: Rule, known: Iterable[Link]) -> Directory:
+    made = Directory(IdentityRules(rules=rules))
+    for one in known:
+        made.learn(one)
+    return made
 
 
 def find(known: Directory, fields: Mapping[str, str], account: str | None = None) -> Match:
@@ -120,6 +128,20 @@ def test_the_first_rule_that_finds_exactly_one_wins() -> None:
     assert find(known, ANA | MAIL | PHONE) == Match(contact="G1", rule="email")
 
 
+def test_the_settings_say_which_rules_there_are_and_which_goes_first() -> None:
+    known = [link("1", "G1", ANA | MAIL), link("2", "G2", ANA | PHONE)]
+    assert find(ladder("phone", "email", known=known), ANA | MAIL | PHONE) == Match(contact="G2", rule="phone")
+    assert find(ladder("phone", known=known), MAIL) == Match()
+    assert find(ladder(known=known), ANA | PHONE) == Match(contact="G2", rule="business key")
+
+
+def test_a_number_needs_the_same_name_and_a_mailbox_none() -> None:
+    known = directory(link("1", "G1", ANA | MAIL | PHONE))
+    assert find(known, PHONE | {"lastName": "Lopez"}) == Match()  # whoever of the family that is
+    assert find(known, MAIL | {"lastName": "Lopez"}).contact == "G1"
+    assert find(known, PHONE | {"firstName": "ána", "lastName": "LÓPEZ"}).contact == "G1"
+
+
 def test_two_candidates_under_one_rule_are_not_guessed_between() -> None:
     known = directory(link("1", "G2", ANA | MAIL), link("2", "G1", ANA | MAIL | {"middleName": "B"}))
     assert find(known, MAIL) == Match(rule="email", candidates=("G1", "G2"))
@@ -138,7 +160,7 @@ def test_two_records_of_one_contact_are_one_candidate() -> None:
 
 def test_a_shared_identifier_links_nobody() -> None:
     switchboard = [link(str(n), f"G{n}", PHONE | {"lastName": f"Name{n}"}) for n in range(3)]
-    newcomer = PHONE | {"firstName": "Ana", "lastName": "Name0"}
+    newcomer = PHONE | {"lastName": "Name0", "workEmail": "a@example.com"}
     assert find(directory(*switchboard[:2]), newcomer).contact == "G0"
     assert find(directory(*switchboard), newcomer) == Match()
 
@@ -152,7 +174,9 @@ def test_a_barred_identifier_links_nobody() -> None:
     known = directory(link("1", "G1", ANA | MAIL | PHONE))
     known.bar("email", "ana@example.com")
     assert find(known, MAIL | {"lastName": "Lopez"}) == Match()
-    assert find(known, MAIL | PHONE | {"lastName": "Lopez"}).rule == "phone"
+    assert (
+        find(known, ANA | PHONE | {"workEmail": "a@example.com", "otherEmail": MAIL["workEmail"]}).rule == "phone"
+    )
 
 
 # --- what the directory remembers

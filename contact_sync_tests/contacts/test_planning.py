@@ -5,17 +5,19 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from contact_sync.contacts.decisions import DELETE_GUARD, TOGETHER
 from contact_sync.contacts.identity import Directory, Link
-from contact_sync.contacts.planning import DELETE_GUARD, TOGETHER, make_plan
-from contact_sync.contacts.requests import KEY, ContactRequest, combine, external_ids
+from contact_sync.contacts.planning import make_plan
+from contact_sync.contacts.requests import ContactRequest, combine, external_ids
 from contact_sync.contacts.schemas import DEDUP_MATCHES, check
+from contact_sync.contacts.seen import KEY
 from contact_sync_tests.contacts.builders import column, link, moment, normalized, person, record
 
 ANA = person(1)
 
 
 def directory(*links: Link) -> Directory:
-    known = Directory(shared_threshold=3)
+    known = Directory()
     for one in links:
         known.learn(one)
     return known
@@ -208,8 +210,8 @@ def test_a_deleted_record_takes_its_contact_with_it() -> None:
 
 
 def test_the_loser_of_a_merge_leaves_with_the_reason() -> None:
-    known = directory(link("1", "G1", ANA), link("2", "G2", person(2)))
-    made = plan(known, record("1", at=1, kind="merge", merged_into="2"))
+    known = directory(link("1", "G1", ANA))
+    made = plan(known, record("1", at=1, kind="merge", merged_into="2"))  # nothing is known of 2
     assert (column(made, "action"), column(made, "reason")) == (["delete"], ["merged into 2 in the CRM"])
     assert requests(made) == [ContactRequest("remove")]
 

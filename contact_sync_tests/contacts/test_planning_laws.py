@@ -8,9 +8,11 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contact_sync.contacts.decisions import DELETE_GRACE
 from contact_sync.contacts.identity import Directory, Link
-from contact_sync.contacts.planning import DELETE_GRACE, make_plan
+from contact_sync.contacts.planning import make_plan
 from contact_sync.contacts.requests import ContactRequest
+from contact_sync.contacts.rules import IdentityRules
 from contact_sync.contacts.schemas import DEDUP_MATCHES, NORMALIZED_CONTACTS, check, frame_of
 from contact_sync_tests.contacts.builders import SOURCE, column, record
 
@@ -63,7 +65,7 @@ def known_of(known: Directory) -> dict[str, Link | None]:
 @settings(deadline=None, max_examples=30)
 @given(history=histories())
 def test_every_row_has_one_plan_row_in_its_place(history: History) -> None:
-    known = Directory(shared_threshold=3)
+    known = Directory()
     for rows in history:
         made = check(DEDUP_MATCHES, plan(known, rows))
         assert column(made, "crm_id") == [row["crm_id"] for row in rows]
@@ -77,7 +79,7 @@ def test_every_row_has_one_plan_row_in_its_place(history: History) -> None:
 @settings(deadline=None, max_examples=35)
 @given(history=histories())
 def test_each_contact_has_at_most_one_request_and_it_says_what_the_contact_now_is(history: History) -> None:
-    known = Directory(shared_threshold=3)
+    known = Directory()
     for rows in history:
         made = plan(known, rows)
         sent = made.loc[made["request"].notna()]
@@ -95,7 +97,7 @@ def test_each_contact_has_at_most_one_request_and_it_says_what_the_contact_now_i
 def test_while_no_delete_is_earned_no_contact_goes_and_what_waits_is_as_if_it_had_not_been_read(
     history: History,
 ) -> None:
-    known = Directory(shared_threshold=3)
+    known = Directory()
     for rows in history:
         before = known_of(known)
         made = check(DEDUP_MATCHES, plan(known, rows, earned=lambda _at: False))
@@ -113,7 +115,7 @@ def test_while_no_delete_is_earned_no_contact_goes_and_what_waits_is_as_if_it_ha
 @settings(deadline=None, max_examples=35)
 @given(history=histories())
 def test_planning_again_asks_for_nothing(history: History) -> None:
-    known = Directory(shared_threshold=3)
+    known = Directory()
     for rows in history:
         # A row that is held between two people is decided again, and may be clear once one of them is gone.
         settled = set(column(plan(known, rows).query("action != 'hold'"), "crm_id"))
@@ -125,7 +127,7 @@ def test_planning_again_asks_for_nothing(history: History) -> None:
 @settings(deadline=None, max_examples=35)
 @given(history=histories(), data=st.data())
 def test_no_order_of_windows_takes_a_record_back(history: History, data: st.DataObject) -> None:
-    known = Directory(shared_threshold=3)
+    known = Directory()
     for rows in data.draw(st.permutations([*history, *history])):
         before = known_of(known)
         made = plan(known, rows)
@@ -145,7 +147,7 @@ def test_no_order_of_windows_takes_a_record_back(history: History, data: st.Data
 def test_whatever_the_order_of_windows_the_newest_versions_are_what_is_known(
     history: History, data: st.DataObject
 ) -> None:
-    known = Directory(shared_threshold=99)
+    known = Directory(IdentityRules(shared_threshold=99))
     held: set[str] = set()
     for rows in data.draw(st.permutations(history)):
         made = plan(known, rows)

@@ -47,6 +47,12 @@ def run_retry(
     )
 
 
+def run_mirror(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    """Run the job that scans all contacts of Genesys."""
+    job = build_definitions().resolve_job_def("mirror_contacts")
+    return job.execute_in_process(instance=instance, run_config=_QUIET, raise_on_error=False)
+
+
 def failures(result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
     """Return what the UI shows of each failed step: its one description."""
     found = {}

@@ -15,6 +15,7 @@ from contact_sync.contacts.schemas import SCHEMAS
 from contact_sync.contacts.window import Frequency
 from contact_sync.orchestration.assets import ASSETS
 from contact_sync.orchestration.build import build_definitions
+from contact_sync.orchestration.mirror import GENESYS_CONTACTS
 from contact_sync.orchestration.partitions import window_partitions
 from contact_sync.orchestration.resources import sync_resource
 from contact_sync.orchestration.retries import RETRY_QUEUE
@@ -31,6 +32,7 @@ KINDS = {
     "genesys_upserts": {"genesys", "parquet"},
     "sync_report": {"pandas", "parquet"},
     "retry_queue": {"genesys"},
+    "genesys_contacts": {"genesys"},
     "genesys_external_contacts": {"genesys"},
 }
 CHECKS = {
@@ -58,7 +60,7 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 
 def five(defs: dg.Definitions) -> dict[str, dg.AssetsDefinition]:
     found = {one.key.path[-1]: one for one in defs.resolve_asset_graph().assets_defs if one.is_executable}
-    assert found.keys() == {*ASSETS, RETRY_QUEUE}
+    assert found.keys() == {*ASSETS, RETRY_QUEUE, GENESYS_CONTACTS}
     return {name: found[name] for name in ASSETS}
 
 
@@ -78,6 +80,7 @@ def test_the_lineage_runs_from_the_crm_to_genesys(defs: dg.Definitions) -> None:
         **{child: {parent} for parent, child in pairwise(lineage)},
         "sync_report": {"genesys_upserts"},
         "retry_queue": {"genesys_upserts"},
+        "genesys_contacts": {"genesys_external_contacts"},
         "genesys_external_contacts": {"genesys_upserts", "retry_queue"},
     }
     assert list(ASSETS) == [*lineage[1:], "sync_report"]
@@ -148,6 +151,17 @@ def test_the_job_of_the_retry_queue_runs_nothing_else(defs: dg.Definitions) -> N
     assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == {RETRY_QUEUE}
     assert job.executor_def is dg.in_process_executor
     assert job.description
+
+
+def test_the_mirror_has_a_job_a_schedule_and_a_pool_of_its_own(defs: dg.Definitions) -> None:
+    job = defs.resolve_job_def("mirror_contacts")
+    assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == {GENESYS_CONTACTS}
+    asset = defs.resolve_asset_graph().assets_def_for_key(dg.AssetKey(GENESYS_CONTACTS))
+    assert (asset.op.pool, asset.partitions_def) == ("genesys_mirror", None)
+    schedule = defs.resolve_schedule_def("every_night")
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert (schedule.cron_schedule, schedule.job_name) == ("30 1 * * *", "mirror_contacts")
+    assert schedule.description
 
 
 def test_schedule_and_sensors_start_switched_off(defs: dg.Definitions) -> None:

@@ -7,7 +7,10 @@ from sqlalchemy import Engine
 
 from contact_sync.contacts.identity import Directory, Link, Match, identifiers
 from contact_sync.contacts.planning import make_plan
+from contact_sync.contacts.requests import external_ids
+from contact_sync.contacts.rules import IdentityRules
 from contact_sync.contacts.schemas import records
+from contact_sync.contacts.seen import mark
 from contact_sync.contacts.window import Window
 from contact_sync.state.database import StateError
 from contact_sync.state.store import Store
@@ -24,7 +27,7 @@ def wanted(fields: Mapping[str, str], crm_id: str = "new", account: str | None =
 
 
 def filled(store: Store, *links: Link, shared_threshold: int = 3) -> Directory:
-    directory = Directory(shared_threshold=shared_threshold)
+    directory = Directory(IdentityRules(shared_threshold=shared_threshold))
     store.fill(directory, links)
     return directory
 
@@ -100,7 +103,7 @@ def test_links_are_counted_by_source_and_contact(store: Store) -> None:
 
 def test_what_a_plan_says_of_a_thousand_people_can_be_stored(store: Store) -> None:
     people = (record(str(n), {"workEmail": f"p{n}@example.com"}, at=n) for n in range(1_100))
-    made = make_plan(normalized(*people), Directory(shared_threshold=3), source="crm")
+    made = make_plan(normalized(*people), Directory(), source="crm")
     links = [
         Link(("crm", row["crm_id"]), f"G{row['crm_id']}", None, row["version"], row["modified_at"], row["read_at"])
         for row in records(made)
@@ -148,7 +151,7 @@ def test_the_records_of_a_contact_that_was_sent_to_come_with_it(store: Store) ->
     [
         ("A-1", ANA, "business key"),
         (None, {"otherEmail": ANA["workEmail"]}, "email"),
-        (None, {"lastName": "Last1", "homePhone": ANA["workPhone"]}, "phone"),
+        (None, {"firstName": "first1", "lastName": "Last1", "homePhone": ANA["workPhone"]}, "phone"),
         ("A-1", {"firstName": "FIRST1", "lastName": "Last1"}, "name"),
     ],
 )
@@ -171,7 +174,7 @@ def test_a_contact_comes_with_all_its_records(store: Store) -> None:
 def test_what_too_many_contacts_share_is_barred_without_loading_them(store: Store) -> None:
     switchboard = {"workPhone": "+12125708000"}
     deliver(store, *(link(str(n), f"G{n}", {"lastName": f"Name{n}"} | switchboard) for n in range(3)))
-    who = wanted({"firstName": "Ana", "lastName": "Name0"} | switchboard)
+    who = wanted({"lastName": "Name0", "workEmail": "a@example.com"} | switchboard)
     barred = filled(store, who)
     assert barred.find(who) == Match()
     assert [barred.members(f"G{n}") for n in range(3)] == [[], [], []]
@@ -189,7 +192,10 @@ def test_the_mirror_holds_what_the_records_make_together(store: Store, engine: E
         ("G1", ANA | {"title": "Prof"})
     ]
     known = {(row["rule"], row["value"]) for row in rows_of(engine, MIRROR_IDENTIFIER)}
-    assert known == set(identifiers(None, ANA))
+    assert known == {
+        *identifiers(None, ANA),
+        *map(mark, external_ids([link("1", "G1", ANA), link("2", "G1", ANA)])),
+    }
 
 
 def test_the_mirror_follows_what_changes_and_forgets_what_is_gone(store: Store, engine: Engine) -> None:
@@ -198,7 +204,8 @@ def test_the_mirror_follows_what_changes_and_forgets_what_is_gone(store: Store, 
     deliver(store, link("2", None, {}, at=1), touched={"G2"})
     assert [row["contact"] for row in rows_of(engine, GENESYS_MIRROR)] == ["G1"]
     known = {(row["contact"], row["rule"], row["value"]) for row in rows_of(engine, MIRROR_IDENTIFIER)}
-    assert known == {("G1", *one) for one in identifiers(None, person(3))}
+    marks = map(mark, external_ids([link("1", "G1", person(3))]))
+    assert known == {("G1", *one) for one in (*identifiers(None, person(3)), *marks)}
 
 
 def test_a_contact_that_genesys_put_in_anothers_place_takes_its_records(store: Store, engine: Engine) -> None:

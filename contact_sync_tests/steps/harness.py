@@ -31,6 +31,7 @@ from contact_sync.steps.context import SyncContext
 from contact_sync.steps.deliver import Delivered, Progress, deliver
 from contact_sync.steps.extract import extract
 from contact_sync.steps.match import match
+from contact_sync.steps.mirror import Mirrored, mirror
 from contact_sync.steps.normalize import normalize
 from contact_sync.steps.report import report
 from contact_sync.steps.retry import Retried, retry
@@ -150,6 +151,10 @@ class Sync:
         self.runs += 1
         self.retried = retry(self.context, f"run {self.runs}")
         return {outcome: count for outcome, count in self.retried.counts.items() if count}
+
+    def mirror(self) -> Mirrored:
+        """Scan all contacts of the twin."""
+        return mirror(self.context)
 
     def later(self, **time: float) -> None:
         """Let time pass."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from contact_sync.contacts.planning import DELETE_GRACE, WAITING
+from contact_sync.contacts.decisions import DELETE_GRACE, WAITING
 from contact_sync.steps import pipeline
 from contact_sync_tests.steps.accounting import assert_accounted
 from contact_sync_tests.steps.faults import Answers

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contact_sync.genesys.permissions import ADD_SOURCE, VIEW_SOURCES
+from contact_sync.genesys.permissions import ADD_SOURCE, VIEW_CONTACTS
 from contact_sync.genesys.regions import Hosts, Routing
 from contact_sync.state.database import open_database
 from contact_sync.state.homes import HomeRegion, HomeRegions
@@ -148,8 +148,8 @@ def test_each_lacking_permission_is_named(tmp_path: Path, lacking: str) -> None:
 
 
 def test_harmful_permissions_that_are_not_needed_are_warned_of_once(tmp_path: Path) -> None:
-    more = ("externalContacts:contact:edit", "externalContacts:identity:merge")
-    with project_with(tmp_path, *NAMES, *more, "externalContacts:contact:view"):
+    more = ("externalContacts:contact:add", "externalContacts:identity:merge")
+    with project_with(tmp_path, *NAMES, *more):
         checks = found()
     assert verdicts(checks, "warn") == ["privilege"]
     assert says(checks, "privilege") == f"the sync never needs {', '.join(more)}: take them off the client"
@@ -189,10 +189,10 @@ def test_sources_that_there_is_no_room_for_are_a_failure(tmp_path: Path) -> None
 
 
 def test_sources_that_may_not_be_seen_are_not_looked_for(tmp_path: Path) -> None:
-    with project_with(tmp_path, *(name for name in NAMES if name != VIEW_SOURCES)):
+    with project_with(tmp_path, *(name for name in NAMES if name != VIEW_CONTACTS)):
         checks = found()
     assert verdicts(checks, "skipped") == ["sources"]
-    assert says(checks, "sources") == f"needs {VIEW_SOURCES}"
+    assert says(checks, "sources") == f"needs {VIEW_CONTACTS}"
 
 
 # The budget.

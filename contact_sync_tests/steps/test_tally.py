@@ -4,7 +4,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from contact_sync.contacts.planning import DELETE_GUARD
+from contact_sync.contacts.decisions import DELETE_GUARD
 from contact_sync.contacts.schemas import DEDUP_MATCHES, GENESYS_UPSERTS, SYNC_REPORT, ContractError, frame_of
 from contact_sync.steps.tally import FEW_ROWS, Tally, tally_of
 from contact_sync_tests.contacts.builders import moment, normalized, person, record

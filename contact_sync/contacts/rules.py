@@ -1,0 +1,81 @@
+"""Which rules recognise people, and when two names are one person's.
+
+What belongs here: the settings of the ladder and the comparison of names, shared by everything that matches.
+Looking candidates up belongs to `identity` and to set-based matching.
+"""
+
+import unicodedata
+from functools import lru_cache
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contact_sync.contacts.fields import Contact
+
+Rule = Literal["email", "phone", "name"]
+
+
+class IdentityRules(BaseModel):
+    """How people are recognised, after a record's own link and its business key, which always come first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: tuple[Rule, ...] = Field(
+        default=("email", "phone", "name"),
+        description="What recognises a person, strongest first; what is not listed is switched off.",
+    )
+    shared_threshold: int = Field(
+        default=3, ge=2, description="From this many contacts on, a shared number or mailbox links nobody."
+    )
+
+    @model_validator(mode="after")
+    def _each_rule_once(self) -> Self:
+        if len(set(self.rules)) < len(self.rules):
+            msg = f"rules: a rule is listed twice: {', '.join(self.rules)}"
+            raise ValueError(msg)
+        return self
+
+
+@lru_cache(maxsize=100_000)
+def folded(name: str) -> str:
+    """Return what is compared of a name: no accents, case, spaces or punctuation.
+
+    Only the accents of Latin, Greek and Cyrillic are dropped: in other scripts such marks are vowels.
+    """
+    plain = unicodedata.normalize("NFKD", name)
+    return "".join(
+        one
+        for one in plain.casefold()
+        if not ("\u0300" <= one <= "\u036f") and unicodedata.category(one)[0] not in "PZC"
+    )
+
+
+def contradict(one: Contact, other: Contact) -> bool:
+    """Whether two contacts name different people: a first or last name, or a middle initial, differs."""
+    for name in ("firstName", "lastName"):
+        left, right = folded(one.get(name, "")), folded(other.get(name, ""))
+        if left and right and left != right:
+            return True
+    left, right = folded(one.get("middleName", "")), folded(other.get("middleName", ""))
+    return bool(left and right and left[0] != right[0])
+
+
+def same_name(one: Contact, other: Contact) -> bool:
+    """Whether two contacts have a last name in common, and the same first name or none."""
+    left, right = ([folded(fields.get(name, "")) for name in ("firstName", "lastName")] for fields in (one, other))
+    return bool(left[1]) and left == right
+
+
+def may_be(rule: str, fields: Contact, known: list[Contact]) -> bool:
+    """Whether a contact that shares an e-mail, a number or a name with a record may be the same person.
+
+    One mailbox or number may serve a family: no name may contradict, and a number needs the same name besides.
+
+    Args:
+        rule: By what they were found.
+        fields: The record's fields.
+        known: What is known of the contact: the fields of each of its records, or its own.
+    """
+    if any(contradict(fields, one) for one in known):
+        return False
+    return rule != "phone" or any(same_name(fields, one) for one in known)
