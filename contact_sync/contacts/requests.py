@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from contact_sync.contacts.fields import CONTACT_FIELDS, MAX_EXTERNAL_IDS
+from contact_sync.contacts.fields import MAX_EXTERNAL_IDS, ORGANIZATION, field_names
 from contact_sync.contacts.identity import Link
 
 KEY = "key"
@@ -64,10 +64,12 @@ def combine(members: Iterable[Link]) -> dict[str, str]:
     """
     links = list(members)
     contact: dict[str, str] = {}
-    for name in CONTACT_FIELDS:
-        value = next((link.fields[name] for link in links if name in link.fields), None)
-        if value is not None:
-            contact[name] = value
+    for name in field_names(*(link.fields for link in links)):
+        owner = next((link for link in links if name in link.fields), None)
+        if owner is not None:
+            contact[name] = owner.fields[name]
+            if name == ORGANIZATION:  # an account's id means something in its own CRM only
+                contact[name] = json.dumps([owner.record[0], *json.loads(contact[name])], ensure_ascii=False)
     return contact
 
 
@@ -93,7 +95,7 @@ def request_for(
     old, new = combine(before), combine(after)
     changes = [
         {"field": name, "old": old.get(name), "new": new.get(name)}
-        for name in CONTACT_FIELDS
+        for name in field_names(old, new)
         if old.get(name) != new.get(name)
     ]
     if not after:
@@ -109,7 +111,7 @@ def request_for(
         matching=tuple(dict.fromkeys([*had, *ids])),
         external_ids=ids,
         contact=new,
-        clear=tuple(name for name in CONTACT_FIELDS if name in filled and name not in new),
+        clear=tuple(name for name in field_names(dict.fromkeys(filled, "")) if name in filled and name not in new),
         release=bool(set(had) - set(ids)),
     )
     return request, changes

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from contact_sync.contacts.fields import CONTACT_FIELDS
+from contact_sync.contacts.fields import fields_of
 from contact_sync.contacts.identity import Directory, Link, business_key
 from contact_sync.contacts.planning import make_plan
 from contact_sync.contacts.schemas import records
@@ -64,7 +64,8 @@ def plan_rows(
     context.store.fill(directory, list(_wanted(normalized, source)))
     limit = None if context.allow_deletes else _most_removals(context, normalized)
     earned = deletes_earned(context, committing)
-    return make_plan(normalized, directory, source=source, max_removals=limit, earned=earned)
+    kept = context.settings.registry.kept
+    return make_plan(normalized, directory, source=source, max_removals=limit, earned=earned, kept=kept)
 
 
 def new_directory(context: SyncContext) -> Directory:
@@ -84,7 +85,7 @@ def _most_removals(context: SyncContext, normalized: pd.DataFrame) -> int:
 def _wanted(normalized: pd.DataFrame, source: str) -> Iterator[Link]:
     """Yield what is asked of the state database: each record, and what it can be recognised by."""
     for row in records(normalized.loc[normalized["state"] == "ready"]):
-        fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
+        fields = fields_of(row)
         account = row.get("account")
         yield Link(
             record=(source, row["crm_id"]),
