@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from contact_sync.contacts.fields import ADDRESS, CUSTOM, EMAILS, MAX_EXTERNAL_IDS, NAMES, ORGANIZATION, PHONES
 from contact_sync.genesys.answers import JsonObject, as_object, as_text
@@ -172,7 +173,7 @@ def _text_of(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return str(int(value)) if value == int(value) else repr(value)
+        return f"{Decimal(repr(value)).normalize() + 0:f}"
     if isinstance(value, list):
         return json.dumps(value, ensure_ascii=False) if value else None
     return as_text(value)

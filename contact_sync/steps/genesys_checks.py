@@ -14,7 +14,7 @@ from contact_sync.genesys.permissions import ADD_SOURCE, NEEDED, SUPERFLUOUS, VI
 from contact_sync.settings import load_connections
 from contact_sync.steps.connect import Way, destination_of
 from contact_sync.steps.diagnosis import Case, Check, compare_clocks, must_be_set_right, needed, ok
-from contact_sync.steps.sending import external_source
+from contact_sync.steps.sources import external_source
 
 _ATTEMPTS = 2  # somebody waits for the answer
 _HALF_A_SECOND = timedelta(seconds=0.5)  # what the Date header leaves out, on average

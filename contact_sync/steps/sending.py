@@ -10,14 +10,19 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from contact_sync.contacts.fields import ORGANIZATION
 from contact_sync.contacts.identity import NEW
 from contact_sync.contacts.requests import ContactRequest
 from contact_sync.genesys.answers import ItemResult
-from contact_sync.genesys.client import MAX_UPSERTS, GenesysClient
+from contact_sync.genesys.client import MAX_UPSERTS
 from contact_sync.genesys.errors import GenesysError, GenesysRetryableError
 from contact_sync.genesys.payloads import ExternalId, Upsert
 from contact_sync.state.bulk import chunks
+from contact_sync.steps.context import SyncContext
+from contact_sync.steps.custom_fields import CustomFields
+from contact_sync.steps.organizations import Account, Found, Organizations, account_of
 from contact_sync.steps.outcomes import Outcomes, Task, tasks_of
+from contact_sync.steps.sources import external_source
 
 MAX_FAILED_BATCHES = 3
 """After this many batches in a row that Genesys did not answer, the rest is left for the next run."""
@@ -31,11 +36,6 @@ Sent = Callable[[int], None]
 """Told how many rows of a plan have ended since it was last told."""
 
 
-def external_source(name: str) -> str:
-    """Return what the external source of a CRM, or of the business keys, is called in Genesys."""
-    return f"contact_sync {name}"
-
-
 class Sender:
     """Carries out plans with at most `concurrency` requests under way; memory is bounded by the plan's size.
 
@@ -43,10 +43,14 @@ class Sender:
     more, but waits for what is under way and stores those answers too.
     """
 
-    def __init__(self, client: GenesysClient, concurrency: int) -> None:
-        self._client = client
-        self._concurrency = concurrency
+    def __init__(self, context: SyncContext) -> None:
+        self._client = context.genesys
+        self._registry = context.settings.registry
+        self._concurrency = concurrency = context.settings.delivery.concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="delivery")
+        self._custom_fields = CustomFields(context.genesys.transport, self._registry)
+        self._organizations = Organizations(context.genesys, context.store, self._pool, concurrency)
+        self._found = Found()
         self._failed_in_a_row = 0
 
     def __enter__(self) -> Self:
@@ -72,8 +76,9 @@ class Sender:
         if idle := len(outcomes.plan) - sum(len(task.rows) for task in tasks if task.request):
             tell(idle)
         under_way: dict[Future[list[ItemResult]], Batch] = {}
+        ready = self._prepared([task for task in tasks if task.request], outcomes, tell)
         try:
-            for batch, send in self._batches([task for task in tasks if task.request]):
+            for batch, send in self._batches(ready):
                 outcomes.send(batch)
                 under_way[self._pool.submit(send, batch)] = batch
                 if len(under_way) >= self._concurrency:
@@ -83,6 +88,23 @@ class Sender:
         except BaseException:
             self._drain(under_way, outcomes)
             raise
+
+    def _prepared(self, tasks: Batch, outcomes: Outcomes, tell: Sent) -> Batch:
+        """See to it that what contacts refer to is there; return the tasks that can be sent, and fail the others."""
+        self._custom_fields.prepare(task.request for task in tasks if task.request)
+        named = sorted((task for task in tasks if _account(task)), key=lambda task: task.lead["modified_at"])
+        self._found = self._organizations.find(dict(filter(None, map(_account, named))))  # the newest name wins
+        refused = [task for task in named if (one := _account(task)) and one[0] in self._found.refused]
+        if refused:
+            outcomes.record(refused, {task.contact: self._refusal(task) for task in refused})
+            tell(sum(len(task.rows) for task in refused))
+        failed = {task.contact for task in refused}
+        return [task for task in tasks if task.contact not in failed]
+
+    def _refusal(self, task: Task) -> ItemResult:
+        account = _account(task) or (("", ""), "")
+        result = self._found.refused[account[0]]
+        return replace(result, tracker=task.contact, code=f"{ORGANIZATION}: {result.code}")
 
     def _settle(self, under_way: dict[Future[list[ItemResult]], Batch], outcomes: Outcomes, tell: Sent) -> None:
         """Wait for an answer and record all that have come."""
@@ -129,11 +151,26 @@ class Sender:
             for name in dict.fromkeys(name for task in (*upserts, *unknown) for name in _sources(task))
         }
         for batch in chunks(upserts, MAX_UPSERTS):
-            yield batch, lambda these: self._client.upsert([_upsert(task, source_ids) for task in these])
+            yield batch, lambda these: self._client.upsert([self._upsert(task, source_ids) for task in these])
         for batch in chunks(known, MAX_REMOVALS):
             yield batch, lambda these: self._client.remove([task.contact for task in these])
         for batch in chunks(unknown, MAX_UPSERTS):
             yield batch, lambda these: self._remove_unknown(these, source_ids)
+
+    def _upsert(self, task: Task, source_ids: Mapping[str, str]) -> Upsert:
+        request = task.request or ContactRequest("upsert")
+        account = _account(task)
+        organization = {ORGANIZATION: self._found.ids[account[0]]} if account else {}
+        return Upsert(
+            tracker=task.contact,
+            matching=_matching(task, source_ids),
+            external_ids=tuple(ExternalId(source_ids[source], value) for source, value in request.external_ids),
+            contact={**request.contact, **organization},
+            clear=tuple(name for name in request.clear if name not in self._registry.kept),
+            release=request.release,
+            only_filled=self._registry.only_filled,
+            schema=self._custom_fields.schema,
+        )
 
     def _remove_unknown(self, batch: Batch, source_ids: Mapping[str, str]) -> list[ItemResult]:
         """Remove contacts that were sent without an answer: if they are there, Genesys knows their ids."""
@@ -154,16 +191,10 @@ def _matching(task: Task, source_ids: Mapping[str, str]) -> tuple[ExternalId, ..
     return tuple(ExternalId(source_ids[source], value) for source, value in matching)
 
 
-def _upsert(task: Task, source_ids: Mapping[str, str]) -> Upsert:
-    request = task.request or ContactRequest("upsert")
-    return Upsert(
-        tracker=task.contact,
-        matching=_matching(task, source_ids),
-        external_ids=tuple(ExternalId(source_ids[source], value) for source, value in request.external_ids),
-        contact=request.contact,
-        clear=request.clear,
-        release=request.release,
-    )
+def _account(task: Task) -> tuple[Account, str] | None:
+    """Return the account of a contact that is sent, and what it is called."""
+    text = task.request.contact.get(ORGANIZATION) if task.request else None
+    return account_of(text) if text else None
 
 
 def _unanswered(task: Task, error: GenesysRetryableError) -> ItemResult:
