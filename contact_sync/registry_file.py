@@ -41,7 +41,7 @@ def with_preset(registry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def line_of(text: str, place: Sequence[str | int]) -> int | None:
-    """Return the line, from 1, on which a setting of a YAML text stands; of what holds it, if it is not there itself.
+    """Return the line, from 1, on which a setting of a YAML text stands, or else what would hold it.
 
     Args:
         text: The file.

@@ -189,7 +189,9 @@ def test_an_empty_file_lists_what_is_missing(write: Write) -> None:
 )
 def test_a_wrong_setting_is_named_in_one_line(write: Write, content: str, name: str, says: str) -> None:
     path = write(content)
-    (line,) = (line for line in refusal(load_settings) if re.match(rf"{re.escape(name)} in {path}(, line \d+)?: ", line))
+    (line,) = (
+        line for line in refusal(load_settings) if re.match(rf"{re.escape(name)} in {path}(, line \d+)?: ", line)
+    )
     assert says in line
 
 
@@ -219,9 +221,18 @@ registry:
         ("", "registry.fields.1.type in {}, line 6: customFields.score needs a type"),
         ("      type: money\n", "registry.fields.1.type in {}, line 8: Input should be 'text'"),
         ("      type: text\n      color: red\n", "registry.fields.1.color in {}, line 9: Extra inputs"),
-        ("      type: integer\n    - {crm: b, genesys: workEmail}\n", "registry.fields.2 in {}, line 9: workEmail is"),
-        ("      type: integer\n  preset: sap\n", "registry in {}, line 3: there is no preset 'sap': use one of dynamics"),
-        ("      type: integer\n  redact_patterns: {{staff: '('}}\n", "registry.redact_patterns.staff in {}, line 9: staff"),
+        (
+            "      type: integer\n    - {crm: b, genesys: workEmail}\n",
+            "registry.fields.2 in {}, line 9: workEmail is",
+        ),
+        (
+            "      type: integer\n  preset: sap\n",
+            "registry in {}, line 3: there is no preset 'sap': use one of dynamics",
+        ),
+        (
+            "      type: integer\n  redact_patterns: {{staff: '('}}\n",
+            "registry.redact_patterns.staff in {}, line 9: staff",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_registry_is_told_with_its_line(write: Write, lines: str, says: str) -> None:
@@ -242,7 +253,9 @@ def test_a_preset_needs_no_lines(write: Write, name: str) -> None:
 
 def test_lines_of_the_file_go_before_those_of_the_preset(write: Write) -> None:
     lines = [{"crm": "mail", "genesys": "workEmail"}, {"crm": "created_at", "genesys": "title"}]
-    write(yaml.safe_dump(MINIMAL | {"registry": {"preset": "sql", "fields": lines, "ignored": ["tags", "street"]}}))
+    write(
+        yaml.safe_dump(MINIMAL | {"registry": {"preset": "sql", "fields": lines, "ignored": ["tags", "street"]}})
+    )
     registry = load_settings().registry
     filled = {rule.field: rule.crm for rule in registry.fields}
     assert registry.crm_fields[:2] == ("mail", "created_at")

@@ -68,7 +68,9 @@ def joined(arrays: Sequence[pa.Array], between: str, size: int) -> pa.Array:
     # Arrow's own way to leave out nulls loses rows, so every text brings what stands before it.
     parts = [pc.binary_join_element_wise(between, array, "") for array in telling]
     texts = pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement="")
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), pc.utf8_slice_codeunits(texts, len(between)))
+    return pc.if_else(
+        pc.equal(texts, ""), pa.scalar(None, pa.string()), pc.utf8_slice_codeunits(texts, len(between))
+    )
 
 
 def each_distinct(texts: pa.Array, read: Callable[[str], str | None]) -> pa.Array:
@@ -111,12 +113,14 @@ def _answer(
         if rule.custom is None or rule.invalid == "drop":
             return None, why, None
         return None, None, f"{rule.genesys}: {refused}"
-    notes = [f"{rule.genesys}: {what} redacted" for what in found] + [f"{rule.genesys} {one}" for one in reading.notes]
+    notes = [f"{rule.genesys}: {what} redacted" for what in found] + [
+        f"{rule.genesys} {one}" for one in reading.notes
+    ]
     return reading.text or None, "; ".join(notes) or None, None
 
 
 def _redacted(read: Read, text: str, reading: Reading, redactor: Redactor) -> tuple[Reading, Sequence[str]]:
-    """Blot out before anything is cut: half a card number is half a card number. Then again, for what markup hid."""
+    """Blot out before anything is cut, since half a card number is found no more; then again for what markup hid."""
     blotted, found = redactor.redact(text)
     reading = read(blotted) if found else reading
     plain, more = redactor.redact(reading.text)

@@ -31,7 +31,7 @@ from contact_sync.contacts.redaction import KINDS, Kind
 from contact_sync.contacts.values import Transform
 
 ACCOUNT = "account"
-"""The CRM id of the contact's account: a part of the business key, and of the name rule; names its organisation."""
+"""The CRM id of the contact's account: a part of the business key and of the name rule; finds its organisation."""
 
 REGION = "region"
 """The ISO 3166 country of the record: how its phones without a country code are read."""
@@ -57,7 +57,9 @@ class FieldRule(BaseModel):
     options: tuple[str, ...] = Field((), description="The options of an enum.")
     direction: str = Field("to_genesys", description="Which way values go; there is one.")
     owner: str = Field("crm", description="Whose value counts: crm; genesys: filled only where Genesys has none.")
-    null: Literal["clear", "keep"] = Field("clear", description="What a value that the CRM emptied does in Genesys.")
+    null: Literal["clear", "keep"] = Field(
+        "clear", description="What a value that the CRM emptied does in Genesys."
+    )
     transform: tuple[Transform, ...] = Field((), description="What is done to the value before it is read.")
     max_length: int | None = Field(None, ge=1, description="Characters kept; at most what Genesys takes.")
     invalid: Literal["hold", "drop"] = Field(
@@ -98,7 +100,9 @@ class FieldRule(BaseModel):
             self._check_custom(self.custom)
         limit = self._genesys_limit
         if self.max_length and (limit is None or self.max_length > limit):
-            _refuse(f"max_length: {self.genesys} takes {f'{limit} characters' if limit else 'no length'}", "max_length")
+            _refuse(
+                f"max_length: {self.genesys} takes {f'{limit} characters' if limit else 'no length'}", "max_length"
+            )
         if _NOTES.search(self.crm) and self.type in {"text", "longtext"} and not self.free_text:
             _refuse(f"{self.crm} looks like notes that people write freely: add free_text: true to send it", "crm")
         return self
@@ -152,7 +156,9 @@ class Registry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: str | None = Field(default=None, description="A shipped registry, whose lines follow those of the file.")
+    preset: str | None = Field(
+        default=None, description="A shipped registry, whose lines follow those of the file."
+    )
     fields: tuple[FieldRule, ...]
     ignored: tuple[str, ...] = Field(default=(), description="CRM fields left out on purpose, not reported.")
     default_region: str | None = Field(

@@ -28,6 +28,8 @@ VERSION_COLUMNS = ("crm_id", "modified_at", "read_at", "version")
 Version = tuple[str, str]
 """A version of a record: its crm_id and version."""
 
+_GIVEN = ("crm_id", "version", "modified_at", "read_at", "kind", "merged_into")
+
 Mask = NDArray[np.bool_]
 
 _NOBODY = "nothing identifies this person: no usable phone, no e-mail, no full name"
@@ -59,13 +61,10 @@ def normalize(delta: pd.DataFrame, registry: Registry, older: Collection[Version
     contacts = _Contacts(delta.loc[live], registry)
     places = pa.array(np.cumsum(live) - 1, pa.int64(), mask=~live)
     columns = {name: array.take(places) for name, array in contacts.columns().items()}
-    why = columns.pop("why").to_numpy(zero_copy_only=False)
-    held = np.equal(why, None)
-    columns |= {
-        "state": pa.array(np.where(held, state, "held"), pa.string()),
-        "reason": pa.array(np.where(held, reason, why), pa.string()),
-    }
-    given = {name: delta[name].reset_index(drop=True) for name in delta if not name.startswith(CRM_PREFIX)}
+    why = columns.pop("why")
+    columns["state"] = pc.if_else(why.is_valid(), "held", pa.array(state, pa.string()))
+    columns["reason"] = pc.coalesce(why, pa.array(reason, pa.string()))
+    given = {name: delta[name].reset_index(drop=True) for name in _GIVEN if name in delta}
     fixed = [str(name) for name, column in NORMALIZED_CONTACTS.columns.items() if not column.regex]
     custom = [rule.field for rule in registry.fields if rule.custom]
     nothing = pa.nulls(len(delta), pa.string())
@@ -106,7 +105,9 @@ class _Contacts:
         self._size = len(rows)
         self._registry = registry
         self._redactor = Redactor(registry.redact, registry.redact_patterns)
-        crm = {name: texts_of(rows[CRM_PREFIX + name]) for name in registry.crm_fields if CRM_PREFIX + name in rows}
+        crm = {
+            name: texts_of(rows[CRM_PREFIX + name]) for name in registry.crm_fields if CRM_PREFIX + name in rows
+        }
         nothing = pa.nulls(self._size, pa.string())
         self._texts = [crm.get(rule.crm, nothing) for rule in registry.fields]
 
@@ -139,7 +140,9 @@ class _Contacts:
         account = self._about(ACCOUNT, clean)
         long = pc.greater(pc.utf8_length(account), MAX_EXTERNAL_ID_LENGTH).fill_null(False)  # noqa: FBT003 (pyarrow)
         nothing = pa.scalar(None, pa.string())
-        return pc.if_else(long, nothing, account), pc.if_else(long, f"{ACCOUNT} dropped: it is {_TOO_LONG}", nothing)
+        return pc.if_else(long, nothing, account), pc.if_else(
+            long, f"{ACCOUNT} dropped: it is {_TOO_LONG}", nothing
+        )
 
     def _regions(self) -> list[tuple[str, ...]]:
         """Return the countries that each record's phones may be of."""
@@ -155,7 +158,7 @@ class _Contacts:
         reached = np.logical_or.reduce([nothing, *(has[name] for name in (*PHONES, *EMAILS) if name in has)])
         first, last = has.get("firstName", nothing), has.get("lastName", nothing)
         known = reached | (last & (first | has[ACCOUNT]))
-        return pa.array(np.where(known, None, _NOBODY), pa.string())
+        return pc.if_else(pa.array(known), pa.scalar(None, pa.string()), _NOBODY)
 
 
 def _upper(text: str) -> str:
@@ -176,7 +179,7 @@ def _regions_of(named: Iterable[str | None]) -> tuple[str, ...]:
 
 
 def _organizations(accounts: pa.Array, names: pa.Array) -> pa.Array:
-    """Return the organisations of accounts, as JSON; null where the account has no id, or no name to create it by."""
+    """Return the organisations of accounts, as JSON; null where the account has no id, or no name to go by."""
     pairs = list(zip(accounts.to_pylist(), names.to_pylist(), strict=True))
     texts = {pair: json.dumps(pair, ensure_ascii=False) if all(pair) else None for pair in set(pairs)}
     return pa.array([texts[pair] for pair in pairs], pa.string())

@@ -212,7 +212,9 @@ def day(text: str) -> Reading:
     """
     found = clean(text)
     try:
-        return Reading(date.fromisoformat(found[:10] if found[10:11] in {"T", " "} else found).isoformat() if found else "")
+        return Reading(
+            date.fromisoformat(found[:10] if found[10:11] in {"T", " "} else found).isoformat() if found else ""
+        )
     except ValueError:
         raise RefusedValueError("it is not a date as in 2026-01-31") from None
 
@@ -248,7 +250,7 @@ def choice_of(options: tuple[str, ...]) -> Read:
 
 
 def tags_of(limit: int) -> Read:
-    """Return the reader of tags, as a JSON list, each once: split at semicolons, else commas, bars and line ends."""
+    """Return the reader of tags, a JSON list, each once: split at semicolons, else commas, bars and line ends."""
 
     def read(text: str) -> Reading:
         notes: dict[str, None] = {}

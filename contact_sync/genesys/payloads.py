@@ -161,9 +161,7 @@ def _custom(upsert: Upsert) -> JsonObject:
     keys = {name: name.removeprefix(CUSTOM) for name in upsert.contact if name.startswith(CUSTOM)}
     if not keys:
         return {}
-    values = {
-        key: _TYPED.get(key.rpartition("_")[2], str)(upsert.contact[name]) for name, key in keys.items()
-    }
+    values = {key: _TYPED.get(key.rpartition("_")[2], str)(upsert.contact[name]) for name, key in keys.items()}
     schema = {"schema": {"id": upsert.schema.id, "version": upsert.schema.version}} if upsert.schema else {}
     return {**schema, "customFields": values}
 

@@ -91,8 +91,9 @@ def require_room(found: ContactSchema, fields: Sequence[CustomField]) -> None:
     """Refuse fields that a contact type has no room for.
 
     Raises:
-        GenesysFatalError: With the type, the limit and what to do.
+        GenesysFatalError: It is disabled, or with the type, the limit and what to do.
     """
+    _usable(found)
     new = {field.key for field in fields} - found.properties.keys()
     if (count := len(found.properties) + len(new)) > MAX_CUSTOM_FIELDS:
         raise GenesysFatalError(
@@ -117,15 +118,13 @@ def _usable(found: ContactSchema) -> ContactSchema:
     return found
 
 
-def _write(
-    transport: Transport, title: str, found: ContactSchema | None, fields: Sequence[CustomField]
-) -> None:
+def _write(transport: Transport, title: str, found: ContactSchema | None, fields: Sequence[CustomField]) -> None:
     """Create the contact type, or its next version. Not repeated: a second creation would make a second type."""
     if found is None:
-        properties = {field.key: _definition(field) for field in fields}
-        transport.post(SCHEMAS, _body(title, 1, properties), repeat=False)
+        defined: dict[str, JsonObject] = {field.key: _definition(field) for field in fields}
+        transport.post(SCHEMAS, _body(title, 1, defined), repeat=False)
         return
-    require_room(_usable(found), fields)
+    require_room(found, fields)
     added = {field.key: _extended(found.properties.get(field.key), field) for field in fields}
     properties = {**found.properties, **{key: new for key, new in added.items() if new is not None}}
     transport.put(f"{SCHEMAS}/{found.version.id}", _body(found.title, found.version.version, properties))

@@ -4,8 +4,8 @@ What belongs here: the order of things around an exchange: the token, a turn in 
 an answer tells the budget, and what it means for the next attempt. Paths and bodies belong to the client.
 
 A request is repeated when its answer is lost, unless its caller says that it must not: an enrich matches on our
-external ids, a removal of what is gone changes nothing, and a second external source of the same name is refused. A
-plain create of a contact has no place here.
+external ids, a removal of what is gone changes nothing, and a second external source of the same name is refused.
+A plain create of a contact has no place here.
 """
 
 import logging

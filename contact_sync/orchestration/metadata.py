@@ -95,6 +95,7 @@ def health_metadata(health: Health) -> dict[str, dg.MetadataValue[Any]]:
                     "first_seen": f"{row['first_seen']:%Y-%m-%d}",
                     "last_seen": f"{row['last_seen']:%Y-%m-%d}",
                     "records": int(row["records"]),
+                    "shape": row["shape"] or "",
                 }
             )
             for row in health.unmapped

@@ -111,7 +111,7 @@ class Store:
         return dict(found) if found else None
 
     def organizations(self, source: str, accounts: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Return the organisations that accounts of `source` became, by account: the id in Genesys and the name."""
+        """Return what accounts of `source` became, by account: the organisation's id in Genesys, and its name."""
         table = EXTERNAL_ORGANIZATION.c
         found: dict[str, tuple[str, str]] = {}
         with transaction(self._engine) as connection:
@@ -147,8 +147,9 @@ class Store:
             upsert(connection, UNMAPPED_FIELD, rows)
 
     def unmapped(self, source: str) -> list[Row]:
-        """Return the CRM fields that the registry does not list: its name as `field`,
-        `first_seen`, `last_seen`, `records`, and the `shape` of a value if one is known.
+        """Return the CRM fields that the registry did not list when they were seen.
+
+        Each has its name as `field`, `first_seen`, `last_seen`, `records`, and the `shape` of a value or None.
         """
         table = UNMAPPED_FIELD.c
         query = (

@@ -50,9 +50,7 @@ class Organizations:
         concurrency: How many at once.
     """
 
-    def __init__(
-        self, client: GenesysClient, store: Store, pool: ThreadPoolExecutor, concurrency: int
-    ) -> None:
+    def __init__(self, client: GenesysClient, store: Store, pool: ThreadPoolExecutor, concurrency: int) -> None:
         self._client = client
         self._store = store
         self._pool = pool
@@ -94,7 +92,8 @@ class Organizations:
             for source in dict.fromkeys(source for source, _ in accounts)
         }
         organizations = [
-            Organization(ExternalId(sources[source], account), names[source, account]) for source, account in accounts
+            Organization(ExternalId(sources[source], account), names[source, account])
+            for source, account in accounts
         ]
         batches = list(chunks(organizations, MAX_UPSERTS))
         for results in self._pool.map(lambda batch: upsert_organizations(self._client, batch), batches):

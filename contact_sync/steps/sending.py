@@ -90,7 +90,7 @@ class Sender:
             raise
 
     def _prepared(self, tasks: Batch, outcomes: Outcomes, tell: Sent) -> Batch:
-        """See to it that what contacts refer to is there; return the tasks that can be sent, and fail the others."""
+        """See to it that what contacts refer to is there; return the tasks that can be sent, fail the others."""
         self._custom_fields.prepare(task.request for task in tasks if task.request)
         named = sorted((task for task in tasks if _account(task)), key=lambda task: task.lead["modified_at"])
         self._found = self._organizations.find(dict(filter(None, map(_account, named))))  # the newest name wins

@@ -39,7 +39,10 @@ TIER = {"crm": "tier", "genesys": "customFields.tier", "type": "enum"}
     [
         ({"fields": [{"crm": "a", "genesys": "email"}]}, "'email' is no field of a contact; known are firstName"),
         ({"fields": [MAIL, MAIL | {"crm": "b"}]}, "workEmail is filled by more than one CRM field"),
-        ({"fields": [MAIL, SCORE, SCORE | {"crm": "b"}]}, "lead_score_integer is filled by more than one CRM field"),
+        (
+            {"fields": [MAIL, SCORE, SCORE | {"crm": "b"}]},
+            "lead_score_integer is filled by more than one CRM field",
+        ),
         ({"fields": [{"crm": "a", "genesys": "title"}]}, "nobody could be recognised"),
         ({"fields": []}, "nobody could be recognised"),
         ({"fields": [MAIL], "default_region": "Germany"}, "should match pattern"),
