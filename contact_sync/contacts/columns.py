@@ -120,7 +120,7 @@ def _answer(
 
 
 def _redacted(read: Read, text: str, reading: Reading, redactor: Redactor) -> tuple[Reading, Sequence[str]]:
-    """Blot out before anything is cut, since half a card number is found no more; then again for what markup hid."""
+    """Blot out before anything is cut, as half a card number is found no more; then again for what markup hid."""
     blotted, found = redactor.redact(text)
     reading = read(blotted) if found else reading
     plain, more = redactor.redact(reading.text)

@@ -98,6 +98,8 @@ _PATTERNS: Mapping[str, _Pattern] = {
 _DIGITS = re.compile(r"\d(?:[ -]?\d){12,}")
 _GROUP = re.compile(r"\d+")
 _CARD_LENGTHS = range(13, 20)
+_CARD_GROUPS = frozenset({(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (4, 4, 4, 1), (8, 8)})
+_CARD_ISSUERS = re.compile(r"[3-6]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)")
 
 
 class Redactor:
@@ -132,10 +134,17 @@ class Redactor:
 def _without_cards(run: re.Match[str]) -> str:
     """Blot out the card numbers in a run of digits, whose groups may be followed by others such as a date."""
     groups = list(_GROUP.finditer(run[0]))
-    for first in range(len(groups)):
-        for last in range(min(len(groups), first + _CARD_LENGTHS[-1]), first, -1):
-            digits = "".join(group[0] for group in groups[first:last])
-            if len(digits) in _CARD_LENGTHS and digits[0] in "23456" and len(set(digits)) > 1 and _luhn(digits):
+    for first, start in enumerate(groups):
+        for last in range(min(len(groups), first + 5), first, -1):
+            if _is_card([group[0] for group in groups[first:last]]):
                 rest = run[0][groups[last - 1].end() :]
-                return f"{run[0][: groups[first].start()]}{BLOT}{_DIGITS.sub(_without_cards, rest)}"
+                return f"{run[0][: start.start()]}{BLOT}{_DIGITS.sub(_without_cards, rest)}"
     return run[0]
+
+
+def _is_card(groups: Sequence[str]) -> bool:
+    digits = "".join(groups)
+    if len(groups) > 1 and tuple(map(len, groups)) not in _CARD_GROUPS:
+        return False
+    varied = len(digits) in _CARD_LENGTHS and len(set(digits)) > 1
+    return varied and bool(_CARD_ISSUERS.match(digits)) and _luhn(digits)
