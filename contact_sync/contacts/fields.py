@@ -8,7 +8,7 @@ ends with its core type. What belongs here: names and limits. How CRM values bec
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 NAMES = ("firstName", "middleName", "lastName", "salutation", "title")
 PHONES = ("workPhone", "cellPhone", "homePhone", "otherPhone")
@@ -49,6 +49,7 @@ MAX_EXTERNAL_ID_LENGTH = 255
 CoreType = Literal[
     "text", "longtext", "url", "identifier", "enum", "date", "datetime", "integer", "number", "checkbox", "tag"
 ]
+CORE_TYPES: tuple[CoreType, ...] = get_args(CoreType)
 
 MAX_CUSTOM_LENGTH: Mapping[CoreType, int] = {
     "text": 100,

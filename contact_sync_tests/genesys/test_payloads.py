@@ -106,7 +106,9 @@ def test_no_person_shows_in_a_repr() -> None:
     shown = repr(Upsert("t-1", (KEY,), {"firstName": "Ada", "workPhone": "+4930123456"}, matching=(KEY,)))
     assert "Ada" not in shown
     assert "+49" not in shown
-    assert get_type_hints(Upsert).keys() == {"tracker", "external_ids", "contact", "clear", "matching", "release"}
+    assert get_type_hints(Upsert).keys() == {
+        *("tracker", "external_ids", "contact", "clear", "matching", "release", "only_filled", "schema")
+    }
 
 
 def test_a_contact_is_found_by_ids_that_it_will_not_carry() -> None:
