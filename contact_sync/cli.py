@@ -33,11 +33,20 @@ from contact_sync.console import (
 )
 from contact_sync.contacts.schemas import OUTCOMES, records
 from contact_sync.contacts.window import Window
-from contact_sync.rendering import check_line, counts_table, health_table, held_table, mirror_report, plan_table
+from contact_sync.rendering import (
+    check_line,
+    counts_table,
+    fields_table,
+    health_table,
+    held_table,
+    mirror_report,
+    plan_table,
+)
 from contact_sync.settings import Settings
 from contact_sync.steps.context import SyncContext, windows_of
 from contact_sync.steps.doctor import examine
 from contact_sync.steps.extract import require_closed
+from contact_sync.steps.fields import listed_fields, unlisted_fields
 from contact_sync.steps.mirror import mirror as scan
 from contact_sync.steps.pipeline import cost, preview, sync
 from contact_sync.steps.report import health
@@ -152,6 +161,18 @@ def mirror(*, as_json: AsJson = False) -> None:
         print_json(asdict(done))
     else:
         out.print(mirror_report(done), highlight=False)
+
+
+@app.command()
+def fields(*, as_json: AsJson = False, strict: Strict = False) -> None:
+    """Print which CRM fields are sent, and which carry values that nobody listed. No value is shown."""
+    with opened(read_only=True) as (settings, context):
+        listed, unlisted = listed_fields(settings.registry), unlisted_fields(context)
+        if as_json:
+            print_json({"mapped": listed, "unmapped": unlisted, "ignored": settings.registry.ignored})
+        else:
+            out.print(fields_table(listed, unlisted, settings.registry.ignored))
+        leave(len(unlisted), strict=strict)
 
 
 @app.command()

@@ -132,6 +132,27 @@ def health_table(health: Health, budget: Mapping[str, Any]) -> Table:
     return table
 
 
+def fields_table(
+    listed: Sequence[Mapping[str, str]], unlisted: Sequence[Mapping[str, Any]], ignored: Sequence[str]
+) -> RenderableType:
+    """Return the lines of the registry, and the fields with values that it does not list."""
+    sent = Table(title="sent", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in ("CRM field", "Genesys field", "type", "rules"):
+        sent.add_column(column, overflow="fold")
+    for line in listed:
+        sent.add_row(*(Text(line[name]) for name in ("crm", "genesys", "type", "rules")))
+    left_out = Text(f"ignored: {', '.join(ignored) or 'none'}")
+    if not unlisted:
+        return Group(sent, left_out, Text("every other field that carries values: none"))
+    seen = Table(title="\nnot in the registry", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in ("CRM field", "records", "since", "until", "looks like"):
+        seen.add_column(column, overflow="fold", justify="right" if column == "records" else "left")
+    for row in unlisted:
+        days = (f"{row[name]:%Y-%m-%d}" for name in ("first_seen", "last_seen"))
+        seen.add_row(Text(row["field"]), f"{int(row['records']):,}", *days, Text(row["shape"] or "not known"))
+    return Group(sent, left_out, seen)
+
+
 def check_line(check: Check) -> Table:
     """Return what one check of the doctor found; a long finding goes on below itself."""
     line = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))

@@ -26,6 +26,7 @@ from contact_sync.contacts.rules import IdentityRules
 from contact_sync.contacts.window import Frequency
 from contact_sync.crm.sql_table import SqlTable
 from contact_sync.genesys.regions import Routing
+from contact_sync.registry_file import line_of, with_preset
 
 CONFIG_VARIABLE = "CONTACT_SYNC_CONFIG"
 DEFAULT_CONFIG = "contact_sync.yaml"
@@ -155,6 +156,11 @@ class Settings(BaseSettings):
         description="Folder, or fsspec URL such as s3://bucket/folder, of the frames.",
     )
 
+    @field_validator("registry", mode="before")
+    @classmethod
+    def _with_preset(cls, registry: object) -> object:
+        return with_preset(registry) if isinstance(registry, dict) else registry
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -227,7 +233,7 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problem = "\n".join(_complaints(error, where=f" in {path}"))
+        problem = "\n".join(_complaints(error, path))
     except (OSError, SettingsError, yaml.YAMLError, ValueError, TypeError) as error:
         problem = _unreadable(path, error)
     raise ConfigurationError(problem)
@@ -246,7 +252,7 @@ def load_connections(**values: str | None) -> Connections:
         known: dict[str, Any] = {name: value for name, value in values.items() if value}
         return Connections(**known)
     except ValidationError as error:
-        problems = "\n".join(_complaints(error, where=""))
+        problems = "\n".join(_complaints(error))
     raise ConfigurationError(problems)  # after the handler: pydantic's error, its context, would quote the secrets
 
 
@@ -261,9 +267,14 @@ def _unreadable(path: Path, error: Exception) -> str:
     return f"{path} is not a YAML mapping in UTF-8"
 
 
-def _complaints(error: ValidationError, where: str) -> Iterator[str]:
+def _complaints(error: ValidationError, path: Path | None = None) -> Iterator[str]:
+    text = path.read_text(encoding="utf-8") if path else ""
     for problem in error.errors(include_input=False, include_url=False):
-        name = ".".join(str(part) for part in problem["loc"])
+        place = (*problem["loc"], *problem.get("ctx", {}).get("at", ()))
+        name, where = ".".join(str(part) for part in place), ""
+        if path:
+            line = line_of(text, place)
+            where = f" in {path}{f', line {line}' if line else ''}"
         if problem["type"] == "missing" or name.isupper():
             yield f"{name} is not set{where}{_hint(name)}"
         else:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -190,17 +191,79 @@ def test_an_empty_file_lists_what_is_missing(write: Write) -> None:
 )
 def test_a_wrong_setting_is_named_in_one_line(write: Write, content: str, name: str, says: str) -> None:
     path = write(content)
-    (line,) = (line for line in refusal(load_settings) if line.startswith(f"{name} in {path}: "))
+    (line,) = (
+        line for line in refusal(load_settings) if re.match(rf"{re.escape(name)} in {path}(, line \d+)?: ", line)
+    )
     assert says in line
 
 
 def test_each_complaint_has_its_line(write: Write) -> None:
     path = write(yaml.safe_dump(MINIMAL | {"sync": {"settle_seconds": -1}, "crm": {}}))
     assert sorted(refusal(load_settings)) == [
-        f"crm.table is not set in {path}",
-        f"sync.settle_seconds in {path}: Input should be greater than or equal to 0",
-        f"sync.start is not set in {path}",
+        f"crm.table is not set in {path}, line 1",
+        f"sync.settle_seconds in {path}, line 7: Input should be greater than or equal to 0",
+        f"sync.start is not set in {path}, line 6",
     ]
+
+
+REGISTRY = """\
+crm: {table: {name: contacts, id: id, modified_at: updated_at}}
+sync: {start: 2026-01-31}
+registry:
+  fields:
+    - {crm: email, genesys: workEmail}
+    - crm: score
+      genesys: customFields.score
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("", "registry.fields.1.type in {}, line 6: customFields.score needs a type"),
+        ("      type: money\n", "registry.fields.1.type in {}, line 8: Input should be 'text'"),
+        ("      type: text\n      color: red\n", "registry.fields.1.color in {}, line 9: Extra inputs"),
+        (
+            "      type: integer\n    - {crm: b, genesys: workEmail}\n",
+            "registry.fields.2 in {}, line 9: workEmail is",
+        ),
+        (
+            "      type: integer\n  preset: sap\n",
+            "registry in {}, line 3: there is no preset 'sap': use one of dynamics",
+        ),
+        (
+            "      type: integer\n  redact_patterns: {{staff: '('}}\n",
+            "registry.redact_patterns.staff in {}, line 9: staff",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_registry_is_told_with_its_line(write: Write, lines: str, says: str) -> None:
+    path = write(REGISTRY + lines.replace("{{", "{").replace("}}", "}"))
+    (line,) = refusal(load_settings)
+    assert line.startswith(says.format(path))
+
+
+@pytest.mark.parametrize("name", ["salesforce", "dynamics", "sql"])
+def test_a_preset_needs_no_lines(write: Write, name: str) -> None:
+    write(yaml.safe_dump(MINIMAL | {"registry": {"preset": name}}))
+    registry = load_settings().registry
+    assert {"account", "externalOrganization", "firstName", "lastName", "workEmail", "workPhone"} <= {
+        rule.field for rule in registry.fields
+    }
+    assert not set(registry.crm_fields) & set(registry.ignored)
+
+
+def test_lines_of_the_file_go_before_those_of_the_preset(write: Write) -> None:
+    lines = [{"crm": "mail", "genesys": "workEmail"}, {"crm": "created_at", "genesys": "title"}]
+    write(
+        yaml.safe_dump(MINIMAL | {"registry": {"preset": "sql", "fields": lines, "ignored": ["tags", "street"]}})
+    )
+    registry = load_settings().registry
+    filled = {rule.field: rule.crm for rule in registry.fields}
+    assert registry.crm_fields[:2] == ("mail", "created_at")
+    assert (filled["workEmail"], filled["title"], filled["workPhone"]) == ("mail", "created_at", "work_phone")
+    assert not {"customFields.tags_tag", "address.address1"} & filled.keys()
+    assert registry.ignored == ("tags", "street")
 
 
 @pytest.mark.parametrize("name", ["CONTACT_SYNC_SYNC", "CONTACT_SYNC_REGISTRY__IGNORED"])

@@ -1,43 +1,39 @@
 """Raw CRM rows to canonical contacts: clean what can be cleaned, drop with a note what cannot, hold with a reason.
 
-What belongs here: the meaning of one record's values. Who the record is belongs to `identity`.
+Column by column: nothing here looks at rows one at a time. What belongs here: what a record's values make of it.
+What a value means by itself belongs to `columns` and `phone_columns`, who the record is to `identity`.
 """
 
 import json
-import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from contact_sync.contacts.fields import ADDRESS, EMAILS, MAX_EXTERNAL_ID_LENGTH, MAX_LENGTH, NAMES, PHONES
-from contact_sync.contacts.mapping import ACCOUNT, ACCOUNT_REGION, REGION, Registry
-from contact_sync.contacts.phones import PhoneReading, is_region, read_phones
-from contact_sync.contacts.schemas import CRM_PREFIX, NORMALIZED_CONTACTS, frame_of, records
-
-_EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
-_SPACE = re.compile(r"\s+")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-_REPAIRED = {
-    "lost_plus": "its country code stood there without +",
-    "lost_trunk": "its trunk prefix was missing",
-    "area_code": "its area code was missing",
-    "idd_abroad": "it was written as dialled from another country",
-    "letters": "letters spelled it",
-}
-"""What is said of a number that is likely and not certain, by the step that made it so."""
-
-Row = dict[str, Any]
-
-Phones = Mapping[str, tuple[str | None, PhoneReading]]
-"""The phones of a record by field: the number, and how it was read."""
+from contact_sync.contacts.columns import each_distinct, joined, read_column, series_of, texts_of
+from contact_sync.contacts.fields import EMAILS, MAX_EXTERNAL_ID_LENGTH, ORGANIZATION, PHONES
+from contact_sync.contacts.mapping import ABOUT_RECORDS, ACCOUNT, ACCOUNT_REGION, REGION, FieldRule, Registry
+from contact_sync.contacts.phone_columns import read_phone_columns
+from contact_sync.contacts.phones import is_region
+from contact_sync.contacts.redaction import Redactor
+from contact_sync.contacts.schemas import CRM_PREFIX, NORMALIZED_CONTACTS
+from contact_sync.contacts.values import clean
 
 VERSION_COLUMNS = ("crm_id", "modified_at", "read_at", "version")
 """The columns of `crm_delta` that tell a record's versions apart and put them in order."""
 
 Version = tuple[str, str]
 """A version of a record: its crm_id and version."""
+
+_GIVEN = ("crm_id", "version", "modified_at", "read_at", "kind", "merged_into")
+
+Mask = NDArray[np.bool_]
+
+_NOBODY = "nothing identifies this person: no usable phone, no e-mail, no full name"
+_TOO_LONG = f"longer than {MAX_EXTERNAL_ID_LENGTH} characters"
 
 
 def superseded(versions: pd.DataFrame) -> set[Version]:
@@ -56,143 +52,139 @@ def normalize(delta: pd.DataFrame, registry: Registry, older: Collection[Version
         older: The versions that are superseded; found in `delta` unless given.
 
     Returns:
-        A frame with the columns of `schemas.NORMALIZED_CONTACTS`. The newest version of each record is `ready` or
-        `held`; older ones are `superseded`.
+        A frame with the columns of `schemas.NORMALIZED_CONTACTS`, and one for each custom field of the registry.
+        The newest version of each record is `ready` or `held`; older ones are `superseded`.
     """
     older = superseded(delta) if older is None else older
-    rows = list(records(delta))
-    live = [row["kind"] == "upsert" and (row["crm_id"], row["version"]) not in older for row in rows]
-    raws = [_cleaned(row, registry) if wanted else {} for row, wanted in zip(rows, live, strict=True)]
-    phones = _read(raws, registry.default_region)
-    return frame_of(
-        NORMALIZED_CONTACTS,
-        (
-            _superseded(row) if (row["crm_id"], row["version"]) in older else _canonical(row, raw, read)
-            for row, raw, read in zip(rows, raws, phones, strict=True)
-        ),
+    state, reason = _states(delta, older)
+    live = (state == "ready") & (delta["kind"] == "upsert").to_numpy(dtype=bool)
+    contacts = _Contacts(delta.loc[live], registry)
+    places = pa.array(np.cumsum(live) - 1, pa.int64(), mask=~live)
+    columns = {name: array.take(places) for name, array in contacts.columns().items()}
+    why = columns.pop("why")
+    columns["state"] = pc.if_else(why.is_valid(), "held", pa.array(state, pa.string()))
+    columns["reason"] = pc.coalesce(why, pa.array(reason, pa.string()))
+    given = {name: delta[name].reset_index(drop=True) for name in _GIVEN if name in delta}
+    fixed = [str(name) for name, column in NORMALIZED_CONTACTS.columns.items() if not column.regex]
+    custom = [rule.field for rule in registry.fields if rule.custom]
+    nothing = pa.nulls(len(delta), pa.string())
+    return pd.DataFrame(
+        {
+            name: given[name] if name in given else series_of(columns.get(name, nothing))
+            for name in (*fixed, *custom)
+        }
     )
 
 
-def _identity_columns(row: Row) -> Row:
-    names = ("crm_id", "version", "modified_at", "read_at", "kind", "merged_into")
-    return {name: row[name] for name in names if name in row}
+def _states(delta: pd.DataFrame, older: Collection[Version]) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Return what every row is before its values are looked at, and why."""
+    state = np.full(len(delta), "ready", dtype=object)
+    reason = np.full(len(delta), None, dtype=object)
+    ids = delta["crm_id"].str
+    for name, mask, why in (
+        ("held", ids.strip() == "", "the record has no CRM id"),
+        ("held", ids.len() > MAX_EXTERNAL_ID_LENGTH, f"the CRM id is {_TOO_LONG}"),
+        ("superseded", _among(delta, older), "a newer version is in the same window"),
+    ):
+        where = np.asarray(mask, dtype=bool)
+        state[where], reason[where] = name, why
+    return state, reason
 
 
-def _superseded(row: Row) -> Row:
-    return _identity_columns(row) | {"state": "superseded", "reason": "a newer version is in the same window"}
+def _among(delta: pd.DataFrame, versions: Collection[Version]) -> Mask:
+    if not versions:
+        return np.zeros(len(delta), dtype=bool)
+    keys = zip(delta["crm_id"].tolist(), delta["version"].tolist(), strict=True)
+    return np.fromiter((key in versions for key in keys), dtype=bool, count=len(delta))
 
 
-def _canonical(row: Row, raw: Mapping[str, str], phones: Phones) -> Row:
-    result = _identity_columns(row) | {"state": "ready"}
-    if not result["crm_id"].strip():
-        return result | {"state": "held", "reason": "the record has no CRM id"}
-    if len(result["crm_id"]) > MAX_EXTERNAL_ID_LENGTH:
-        return result | {
-            "state": "held",
-            "reason": f"the CRM id is longer than {MAX_EXTERNAL_ID_LENGTH} characters",
+class _Contacts:
+    """The contacts that rows of upserts are."""
+
+    def __init__(self, rows: pd.DataFrame, registry: Registry) -> None:
+        self._size = len(rows)
+        self._registry = registry
+        self._redactor = Redactor(registry.redact, registry.redact_patterns)
+        crm = {
+            name: texts_of(rows[CRM_PREFIX + name]) for name in registry.crm_fields if CRM_PREFIX + name in rows
         }
-    if row["kind"] != "upsert":
-        return result
-    notes: list[str] = []
-    result |= _texts(raw, notes) | _emails(raw, notes) | _phones(phones, notes)
-    if len(account := raw.get(ACCOUNT, "")) > MAX_EXTERNAL_ID_LENGTH:
-        notes.append(f"{ACCOUNT} dropped: it is longer than {MAX_EXTERNAL_ID_LENGTH} characters")
-    elif account:
-        result[ACCOUNT] = account
-    if notes:
-        result["notes"] = "; ".join(notes)
-    if reason := _reason_to_hold(result):
-        result |= {"state": "held", "reason": reason}
-    return result
+        nothing = pa.nulls(self._size, pa.string())
+        self._texts = [crm.get(rule.crm, nothing) for rule in registry.fields]
+
+    def columns(self) -> dict[str, pa.Array]:
+        """Return the canonical columns, the notes, and, as `why`, the reasons to hold."""
+        account, account_notes = self._account()
+        lines = self._lines(lambda rule: rule.genesys not in {*PHONES, *ABOUT_RECORDS})
+        read = {rule.field: read_column(rule, texts, self._redactor) for rule, texts in lines}
+        phones = read_phone_columns(self._lines(lambda rule: rule.genesys in PHONES), self._regions())
+        columns = {name: column.values for name, column in read.items()} | dict(phones.numbers)
+        columns |= {ACCOUNT: account, "phone_steps": phones.steps}
+        if ORGANIZATION in columns:
+            columns[ORGANIZATION] = _organizations(account, columns[ORGANIZATION])
+        notes = [*(column.notes for column in read.values()), *phones.notes, account_notes]
+        columns["notes"] = joined(notes, "; ", self._size)
+        refusals = joined([column.refusals for column in read.values()], "; ", self._size)
+        columns["why"] = pc.coalesce(refusals, self._nobody(columns))
+        return columns
+
+    def _lines(self, wanted: Callable[[FieldRule], bool]) -> list[tuple[FieldRule, pa.Array]]:
+        lines = zip(self._registry.fields, self._texts, strict=True)
+        return [(rule, texts) for rule, texts in lines if wanted(rule)]
+
+    def _about(self, name: str, read: Callable[[str], str]) -> pa.Array:
+        """Return what a line says about the record; nulls if there is none."""
+        found = self._lines(lambda rule: rule.genesys == name)
+        return each_distinct(found[0][1], read) if found else pa.nulls(self._size, pa.string())
+
+    def _account(self) -> tuple[pa.Array, pa.Array]:
+        account = self._about(ACCOUNT, clean)
+        long = pc.greater(pc.utf8_length(account), MAX_EXTERNAL_ID_LENGTH).fill_null(False)  # noqa: FBT003 (pyarrow)
+        nothing = pa.scalar(None, pa.string())
+        return pc.if_else(long, nothing, account), pc.if_else(
+            long, f"{ACCOUNT} dropped: it is {_TOO_LONG}", nothing
+        )
+
+    def _regions(self) -> list[tuple[str, ...]]:
+        """Return the countries that each record's phones may be of."""
+        named = [self._about(name, _upper).to_pylist() for name in (REGION, ACCOUNT_REGION)]
+        pairs = list(zip(*named, strict=True))
+        regions = {pair: _regions_of((*pair, self._registry.default_region)) for pair in set(pairs)}
+        return [regions[pair] for pair in pairs]
+
+    def _nobody(self, columns: Mapping[str, pa.Array]) -> pa.Array:
+        """Return why rows are held that nobody could be recognised by."""
+        has = {name: _is_there(column) for name, column in columns.items()}
+        nothing = np.zeros(self._size, dtype=bool)
+        reached = np.logical_or.reduce([nothing, *(has[name] for name in (*PHONES, *EMAILS) if name in has)])
+        first, last = has.get("firstName", nothing), has.get("lastName", nothing)
+        known = reached | (last & (first | has[ACCOUNT]))
+        return pc.if_else(pa.array(known), pa.scalar(None, pa.string()), _NOBODY)
 
 
-def _cleaned(row: Row, registry: Registry) -> Mapping[str, str]:
-    return {rule.genesys: _clean(row.get(CRM_PREFIX + rule.crm)) for rule in registry.fields}
+def _upper(text: str) -> str:
+    return clean(text).upper()
 
 
-def _clean(value: object) -> str:
-    return _SPACE.sub(" ", _CONTROL.sub("", str(value))).strip() if value is not None else ""
-
-
-def _texts(raw: Mapping[str, str], notes: list[str]) -> Row:
-    texts: Row = {}
-    for name in (*NAMES, *ADDRESS):
-        value = raw.get(name, "")
-        if len(value) > MAX_LENGTH[name]:
-            notes.append(f"{name} cut to {MAX_LENGTH[name]} characters")
-            value = value[: MAX_LENGTH[name]].rstrip()
-        if value:
-            texts[name] = value
-    return texts
-
-
-def _emails(raw: Mapping[str, str], notes: list[str]) -> Row:
-    emails: Row = {}
-    for name in EMAILS:
-        value = raw.get(name, "").lower().removeprefix("mailto:").strip("<>;, ")
-        if not value:
-            continue
-        if len(value) <= MAX_LENGTH[name] and _EMAIL.fullmatch(value):
-            emails[name] = value
-        else:
-            notes.append(f"{name} dropped: it is not an e-mail address")
-    return emails
-
-
-def _read(raws: Sequence[Mapping[str, str]], default_region: str | None) -> list[Phones]:
-    """Read all phones of all records at once."""
-    asked = [(place, name, raw[name]) for place, raw in enumerate(raws) for name in PHONES if raw.get(name)]
-    regions = [_regions(raw, default_region) for raw in raws]
-    column = read_phones([text for *_, text in asked], [regions[place] for place, *_ in asked])
-    phones: list[dict[str, tuple[str | None, PhoneReading]]] = [{} for _ in raws]
-    for (place, name, _), read in zip(asked, column, strict=True):
-        phones[place][name] = read
-    return list(phones)
-
-
-def _regions(raw: Mapping[str, str], default_region: str | None) -> tuple[str, ...]:
-    """Return the countries that a record's phones may be of, the likeliest first.
+def _regions_of(named: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the countries that are named, the likeliest first.
 
     A country that is named but not understood ends the list: it is no reason to read numbers as another's.
     """
     regions: dict[str, None] = {}
-    for named in (raw.get(REGION, "").upper(), raw.get(ACCOUNT_REGION, "").upper(), default_region):
-        if named and not is_region(named):
+    for region in filter(None, named):
+        if not is_region(region):
             break
-        if named:
-            regions[named] = None
+        regions[region] = None
     return tuple(regions)
 
 
-def _phones(read: Phones, notes: list[str]) -> Row:
-    phones: Row = {}
-    steps: dict[str, Row] = {}
-    for name, (number, how) in read.items():
-        if number:
-            phones[name] = number
-        if how.refused:
-            notes.append(f"{name} dropped: {how.refused}")
-        elif assumed := [_REPAIRED[step] for step in how.steps if step in _REPAIRED]:
-            notes.append(f"{name} repaired: {', '.join(assumed)}")
-        if how.steps or how.alternatives:
-            steps[name] = _explained(how)
-    if steps:
-        phones["phone_steps"] = json.dumps(steps, separators=(",", ":"))
-    return phones
+def _organizations(accounts: pa.Array, names: pa.Array) -> pa.Array:
+    """Return the organisations of accounts, as JSON; null where the account has no id, or no name to go by."""
+    pairs = list(zip(accounts.to_pylist(), names.to_pylist(), strict=True))
+    texts = {pair: json.dumps(pair, ensure_ascii=False) if all(pair) else None for pair in set(pairs)}
+    return pa.array([texts[pair] for pair in pairs], pa.string())
 
 
-def _explained(how: PhoneReading) -> Row:
-    explained: Row = {"steps": how.steps}
-    if how.confidence:
-        explained["confidence"] = how.confidence
-    if how.alternatives:
-        explained["alternatives"] = how.alternatives
-    return explained
-
-
-def _reason_to_hold(row: Row) -> str | None:
-    if any(name in row for name in (*PHONES, *EMAILS)):
-        return None
-    if "lastName" in row and ("firstName" in row or "account" in row):
-        return None
-    return "nothing identifies this person: no usable phone, no e-mail, no full name"
+def _is_there(array: pa.Array) -> Mask:
+    there: Mask = array.is_valid().to_numpy(zero_copy_only=False)
+    return there

@@ -5,7 +5,7 @@ sees what this one will have done), and returns the plan's rows. What is sent be
 `steps.deliver`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from contact_sync.contacts.decisions import (
     Decision,
     plan_row,
 )
-from contact_sync.contacts.fields import CONTACT_FIELDS
+from contact_sync.contacts.fields import fields_of
 from contact_sync.contacts.identity import NEW, Directory, Link, business_key
 from contact_sync.contacts.schemas import DEDUP_MATCHES, frame_of, records
 from contact_sync.contacts.splitting import has_become_another
@@ -39,6 +39,7 @@ def make_plan(
     source: str,
     max_removals: int | None = None,
     earned: Callable[[datetime], bool] = _always,
+    kept: Collection[str] = (),
 ) -> pd.DataFrame:
     """Plan a window.
 
@@ -50,12 +51,13 @@ def make_plan(
             deletes are held by the rule `DELETE_GUARD`. None: any number may go.
         earned: Whether a delete that the CRM recorded at an instant may take the contact out of Genesys now. One
             that may not is planned by the rule `DELETE_GRACE`, without a request, and not accepted.
+        kept: Fields that a record keeps as delivered when the CRM has emptied them.
 
     Returns:
         A frame with the columns of `schemas.DEDUP_MATCHES`, one row for each row of `normalized`, same order.
     """
     rows = list(records(normalized))
-    planner = _Planner(directory, source, earned)
+    planner = _Planner(directory, source, earned, kept)
     # Upserts go first: a re-indexed record's new id must find the contact before its old id leaves it.
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["kind"] != "upsert", rows[i]["modified_at"], i))
     removals = [i for i in order if rows[i]["kind"] != "upsert"]
@@ -70,9 +72,12 @@ def make_plan(
 class _Planner:
     """Decides row by row."""
 
-    def __init__(self, directory: Directory, source: str, earned: Callable[[datetime], bool]) -> None:
+    def __init__(
+        self, directory: Directory, source: str, earned: Callable[[datetime], bool], kept: Collection[str]
+    ) -> None:
         self.touched = TouchedContacts(directory)
         self._directory = directory
+        self._kept = kept
         self._source = source
         self._earned = earned
         self._merges: dict[str, str] = {}
@@ -115,9 +120,11 @@ class _Planner:
         return old is not None and old.age > (row["modified_at"], row["read_at"])
 
     def _decide_upsert(self, row: Mapping[str, Any], old: Link | None) -> Decision:
-        fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
+        fields = fields_of(row)
         account = row.get("account")
         live = old if old and old.contact else None
+        if live:
+            fields = {name: live.fields[name] for name in self._kept if name in live.fields} | fields
         first = old or self._directory.sent((self._source, row["crm_id"]))
         key = (first.business_key if first else None) or business_key(account, fields)
         link = self._link(row, live.contact if live else None, key, account=account, fields=fields)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from contact_sync.contacts.fields import CONTACT_FIELDS, EMAILS, MAX_EXTERNAL_IDS, PHONES, Contact
+from contact_sync.contacts.fields import EMAILS, MAX_EXTERNAL_IDS, ORGANIZATION, PHONES, Contact, field_names
 from contact_sync.contacts.identity import Link
 from contact_sync.contacts.seen import KEY, ExternalId, Seen
 
@@ -114,10 +114,12 @@ def combine(members: Iterable[Link]) -> dict[str, str]:
     """
     links = list(members)
     contact: dict[str, str] = {}
-    for name in CONTACT_FIELDS:
-        value = next((link.fields[name] for link in links if name in link.fields), None)
-        if value is not None:
-            contact[name] = value
+    for name in field_names(*(link.fields for link in links)):
+        owner = next((link for link in links if name in link.fields), None)
+        if owner is not None:
+            contact[name] = owner.fields[name]
+            if name == ORGANIZATION:  # an account's id means something in its own CRM only
+                contact[name] = json.dumps([owner.record[0], *json.loads(contact[name])], ensure_ascii=False)
     return contact
 
 
@@ -181,7 +183,7 @@ def _baseline(known: Known, after: Sequence[Link]) -> dict[str, str]:
 def _changes(old: Contact, new: Contact) -> list[Mapping[str, str | None]]:
     return [
         {"field": name, "old": old.get(name), "new": new.get(name)}
-        for name in CONTACT_FIELDS
+        for name in field_names(old, new)
         if old.get(name) != new.get(name)
     ]
 
@@ -209,7 +211,7 @@ def _cleared(known: Known, absorbed: Sequence[Known], new: Contact) -> tuple[str
         # Genesys keeps the numbers and addresses of a merged contact, in whatever field is free.
         filled = filled.union(PHONES, EMAILS, *(other.filled for other in absorbed))
         filled = filled.difference(*(other.others for other in (known, *absorbed)))
-    return tuple(name for name in CONTACT_FIELDS if name in filled and name not in new)
+    return tuple(name for name in field_names(dict.fromkeys(filled, "")) if name in filled and name not in new)
 
 
 def _first(count: int, ids: Iterable[ExternalId]) -> tuple[ExternalId, ...]:

@@ -4,6 +4,7 @@ A frame that breaks its model stops the window (`ContractError`); a bad row neve
 inside a frame that keeps its model. Columns and their meaning belong here, and nothing that computes them.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from pandera import dtypes
 from pandera.api.pandas.components import Column
 from pandera.engines import pandas_engine
 
-from contact_sync.contacts.fields import CONTACT_FIELDS
+from contact_sync.contacts.fields import CONTACT_FIELDS, CUSTOM
 
 CRM_PREFIX = "crm."
 """Marks the columns of `crm_delta` that hold raw CRM fields."""
@@ -122,6 +123,9 @@ NORMALIZED_CONTACTS = pa.DataFrameSchema(
         ),
         "account": _text("The CRM id of the account.", nullable=True),
         **{name: _text(f"{name}, canonical.", nullable=True) for name in CONTACT_FIELDS},
+        rf"^{re.escape(CUSTOM)}.+$": Column(
+            Text(), nullable=True, regex=True, required=False, description="A custom field, canonical."
+        ),
     },
     name="normalized_contacts",
     unique=["crm_id", "version"],

@@ -85,6 +85,13 @@ class CrmSource(Protocol):
         """
         ...
 
+    def examples(self, window: Window) -> Mapping[str, Any]:
+        """Return a value of the window for each CRM field that the registry does not list, where one is at hand.
+
+        For its shape only: the value goes no further.
+        """
+        ...
+
     def undated(self) -> int:
         """Count the records that no window can hold, for lack of an id or of a time of change."""
         ...

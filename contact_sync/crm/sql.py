@@ -25,6 +25,9 @@ __all__ = ["SqlSource", "SqlTable"]
 
 _log = logging.getLogger(__name__)
 
+EXAMPLES = 50
+"""Rows that are looked at for a value of each column."""
+
 MAX_IDS = 500
 """Ids of one query: what one IN list holds without trouble on any database."""
 
@@ -183,6 +186,24 @@ class SqlSource:
         statement = sa.select(*map(sa.func.count, columns)).select_from(self._layout.table)
         counts = self._database.read(statement.where(self._within(window)))[0]
         return {column.name: count for column, count in zip(columns, counts, strict=True) if count}
+
+    def examples(self, window: Window) -> Mapping[str, Any]:
+        """Return a value for each column that the registry does not list, from some rows of the window.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        columns = self._layout.unlisted
+        if not columns:
+            return {}
+        some = sa.select(*columns).select_from(self._layout.table).where(self._within(window)).limit(EXAMPLES)
+        examples: dict[str, Any] = {}
+        for row in self._database.read(some):
+            for column, value in zip(columns, row, strict=True):
+                if value is not None:
+                    examples.setdefault(column.name, value)
+        return examples
 
     def undated(self) -> int:
         """Count the rows that no window can hold: modified_at missing or unreadable, or no id.

@@ -76,7 +76,7 @@ class GenesysClient:
             raise ValueError(msg)
         entities = {item.tracker: enrich_item(item) for item in items}
         _refuse_repeats(entities, len(items))
-        return list(self._bulk(f"{_CONTACTS}/enrich", entities).values())
+        return list(self.bulk(f"{_CONTACTS}/enrich", entities).values())
 
     def find(self, matching: Mapping[str, Sequence[ExternalId]]) -> list[ItemResult]:
         """Find contacts by their external ids, by tracker, at most `MAX_UPSERTS`.
@@ -88,7 +88,7 @@ class GenesysClient:
             GenesysRowError: As in `upsert`.
         """
         entities = {tracker: find_item(tracker, ids) for tracker, ids in matching.items()}
-        results = self._bulk(f"{_CONTACTS}/enrich", entities).values()
+        results = self.bulk(f"{_CONTACTS}/enrich", entities).values()
         return [replace(one, status=200, contact_id="") if one.status == 404 else one for one in results]
 
     def remove(self, contact_ids: Sequence[str]) -> list[ItemResult]:
@@ -103,7 +103,7 @@ class GenesysClient:
         """
         entities = {contact_id: {"id": contact_id} for contact_id in contact_ids}
         _refuse_repeats(entities, len(contact_ids))
-        return [_removed(result) for result in self._bulk(f"{_CONTACTS}/remove", entities).values()]
+        return [_removed(result) for result in self.bulk(f"{_CONTACTS}/remove", entities).values()]
 
     def claim(self, contact_id: str, external_id: ExternalId) -> ItemResult:
         """Give a contact an external id, as the only one that carries it; the tracker of the result is its id.
@@ -181,8 +181,12 @@ class GenesysClient:
         named = as_text(as_object(page.get("cursors")).get("after"))
         return named or next(iter(parse_qs(urlsplit(link).query).get("cursor", ())), None)
 
-    def _bulk(self, path: str, entities: Mapping[str, JsonObject]) -> dict[str, ItemResult]:
-        """Send `entities`, by tracker, halving a list that is too large or is refused as a whole."""
+    def bulk(self, path: str, entities: Mapping[str, JsonObject]) -> dict[str, ItemResult]:
+        """Send `entities`, by tracker, halving a list that is too large or is refused as a whole.
+
+        Raises:
+            GenesysRowError: As in `upsert`.
+        """
         if not entities:
             return {}
         try:
@@ -196,7 +200,7 @@ class GenesysClient:
             return item_results(as_object(answer.body), entities, answer.correlation_id)
         pairs = list(entities.items())
         middle = len(pairs) // 2
-        return self._bulk(path, dict(pairs[:middle])) | self._bulk(path, dict(pairs[middle:]))
+        return self.bulk(path, dict(pairs[:middle])) | self.bulk(path, dict(pairs[middle:]))
 
 
 def _fitting(body: JsonObject) -> JsonObject:

@@ -3,21 +3,32 @@
 What belongs here: the shape of one enrich item and the names of its fields; pure, no request. Which contact to
 send, and which fields the CRM owns, was decided before.
 
-A canonical contact maps the names in `FIELDS` to non-empty text. Phones are E.164, optionally with `;ext=123`.
+A canonical contact maps the names in `FIELDS`, and those of custom fields, to non-empty text. Phones are E.164,
+optionally with `;ext=123`; the organisation is its id in Genesys.
 """
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
-from contact_sync.contacts.fields import ADDRESS, EMAILS, MAX_EXTERNAL_IDS, NAMES, PHONES
+from contact_sync.contacts.fields import ADDRESS, CUSTOM, EMAILS, MAX_EXTERNAL_IDS, NAMES, ORGANIZATION, PHONES
 from contact_sync.genesys.answers import JsonObject, as_object, as_text
 
 _TEXTS = (*NAMES, *EMAILS, "externalSystemUrl")
 _ADDRESS = tuple(name.removeprefix("address.") for name in ADDRESS)
-FIELDS = frozenset({*PHONES, *_TEXTS, *ADDRESS})
+FIELDS = frozenset({*PHONES, *_TEXTS, *ADDRESS, ORGANIZATION})
 
 _EXTENDED = re.compile(r"(?P<number>\+\d+);ext=(?P<extension>\d{1,15})")
+
+_TYPED: Mapping[str, Callable[[str], object]] = {
+    "integer": int,
+    "number": float,
+    "checkbox": "true".__eq__,
+    "tag": json.loads,
+}
+"""The core types whose values are no text in JSON; the key of a custom field ends with its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,14 @@ class ExternalId:
 
     source_id: str
     value: str = field(repr=False)  # a business key holds a phone number
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    """The contact type that defines the custom fields: its id, and the version that has all of them."""
+
+    id: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,8 @@ class Upsert:
         matching: By what Genesys finds the contact, in this order, at most 25; its external ids unless given.
         release: Whether the contact loses the external ids that it does not list, other integrations' included.
         merge: Whether contacts that are found by different ids become one, under a new id of Genesys'.
+        only_filled: Fields that Genesys takes only where it has none.
+        schema: Defines the custom fields; needed to send any.
 
     Raises:
         ValueError: Without a tracker or an external id (a repeat would create a second contact), with an unknown
@@ -53,18 +74,24 @@ class Upsert:
     matching: tuple[ExternalId, ...] = ()
     release: bool = False
     merge: bool = False
+    only_filled: frozenset[str] = frozenset()
+    schema: SchemaVersion | None = None
 
     def __post_init__(self) -> None:
         count = len(self.external_ids)
         if not self.tracker or not 1 <= count <= MAX_EXTERNAL_IDS:
             msg = f"an upsert needs a tracker and 1 to {MAX_EXTERNAL_IDS} external ids, not {count}"
             raise ValueError(msg)
-        if unknown := {*self.contact, *self.clear} - FIELDS:
+        if unknown := {name for name in (*self.contact, *self.clear) if not _is_sendable(name)}:
             msg = f"upsert {self.tracker}: not fields of a contact: {', '.join(sorted(unknown))}"
             raise ValueError(msg)
         if both := self.contact.keys() & set(self.clear):
             msg = f"upsert {self.tracker}: both given and cleared: {', '.join(sorted(both))}"
             raise ValueError(msg)
+
+
+def _is_sendable(name: str) -> bool:
+    return name in FIELDS or name.startswith(CUSTOM)
 
 
 def enrich_item(upsert: Upsert) -> JsonObject:
@@ -74,6 +101,8 @@ def enrich_item(upsert: Upsert) -> JsonObject:
     rule AlwaysUseProvided lets the omission erase.
     """
     rules = [{"field": f"$.{name}", "action": "AlwaysUseProvided"} for name in upsert.clear]
+    filled = sorted(upsert.only_filled & upsert.contact.keys())
+    rules += [{"field": f"$.{name}", "action": "PreferExisting"} for name in filled]
     if upsert.release:
         rules.append({"field": "$.externalIds", "action": "AlwaysUseProvided", "arrayAction": "Replace"})
     return {
@@ -81,7 +110,11 @@ def enrich_item(upsert: Upsert) -> JsonObject:
         # Once they are one, the same request again finds the one and updates it.
         "action": "Merge" if upsert.merge else "Upsert",
         "matchingIdentifiers": [identifier(one) for one in upsert.matching or upsert.external_ids],
-        "contact": {**_fields(upsert.contact), "externalIds": [_external_id(one) for one in upsert.external_ids]},
+        "contact": {
+            **_fields(upsert.contact),
+            **_custom(upsert),
+            "externalIds": [_external_id(one) for one in upsert.external_ids],
+        },
         "fieldRules": {"defaultAction": "PreferProvided", "rules": rules},
     }
 
@@ -111,6 +144,8 @@ def canonical(entity: JsonObject) -> dict[str, str]:
     values |= {name: _number(as_object(entity.get(name))) for name in PHONES}
     address = as_object(entity.get("address"))
     values |= {f"address.{part}": as_text(address.get(part)) for part in _ADDRESS}
+    values[ORGANIZATION] = as_text(as_object(entity.get(ORGANIZATION)).get("id"))
+    values |= {f"{CUSTOM}{key}": _text_of(value) for key, value in as_object(entity.get("customFields")).items()}
     return {name: value for name, value in values.items() if value}
 
 
@@ -123,7 +158,29 @@ def _fields(contact: Mapping[str, str]) -> JsonObject:
     fields: dict[str, object] = {name: contact[name] for name in _TEXTS if name in contact}
     fields |= {name: _phone(contact[name]) for name in PHONES if name in contact}
     address = {part: contact[f"address.{part}"] for part in _ADDRESS if f"address.{part}" in contact}
-    return fields | ({"address": address} if address else {})
+    fields |= {"address": address} if address else {}
+    return fields | ({ORGANIZATION: {"id": contact[ORGANIZATION]}} if ORGANIZATION in contact else {})
+
+
+def _custom(upsert: Upsert) -> JsonObject:
+    """Return the custom fields with the schema that defines them; a contact without any needs none."""
+    keys = {name: name.removeprefix(CUSTOM) for name in upsert.contact if name.startswith(CUSTOM)}
+    if not keys:
+        return {}
+    values = {key: _TYPED.get(key.rpartition("_")[2], str)(upsert.contact[name]) for name, key in keys.items()}
+    schema = {"schema": {"id": upsert.schema.id, "version": upsert.schema.version}} if upsert.schema else {}
+    return {**schema, "customFields": values}
+
+
+def _text_of(value: object) -> str | None:
+    """Return a custom field's value as canonical contacts have it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{Decimal(repr(value)).normalize() + 0:f}"
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False) if value else None
+    return as_text(value)
 
 
 def _phone(number: str) -> JsonObject:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from contact_sync.genesys.answers import JsonObject
 from contact_sync.genesys.errors import GenesysFatalError, GenesysRowError
+from contact_sync.genesys.organizations import ENRICH
+from contact_sync.genesys.schemas import SCHEMAS
 from contact_sync.genesys.transport import Transport
 
 ADD_SOURCE = "externalContacts:externalSource:add"
@@ -32,12 +34,14 @@ class Permission:
         path: Where the request goes.
         body: What is posted there; None for a read.
         purpose: What the sync has it for.
+        replaces: Whether the body is put there instead.
     """
 
     name: str
     path: str
     body: JsonObject | None = field(default=None, repr=False)
     purpose: str = ""
+    replaces: bool = False
 
 
 _UPDATE_OF_NOTHING = {
@@ -82,6 +86,30 @@ NEEDED: Sequence[Permission] = (
 )
 """What the sync cannot do without."""
 
+VIEW_SCHEMAS = "externalContacts:customFields:view"
+
+NEEDED_FOR_CUSTOM_FIELDS: Sequence[Permission] = (
+    Permission(VIEW_SCHEMAS, SCHEMAS, purpose="to find the contact type of the custom fields"),
+    # Without the JSON schema that the contract requires, nothing can come of these.
+    Permission("externalContacts:customFields:add", SCHEMAS, {"version": 1}, purpose="to create it"),
+    Permission(
+        "externalContacts:customFields:edit",
+        f"{SCHEMAS}/{_NOBODY}",
+        {"version": 1},
+        purpose="to add fields to it",
+        replaces=True,
+    ),
+)
+NEEDED_FOR_ORGANIZATIONS: Sequence[Permission] = (
+    Permission(
+        "externalContacts:externalOrganization:enrich",
+        f"{ENRICH}?dryRun=true",
+        {"entities": [_UPDATE_OF_NOTHING]},
+        purpose="to upsert organisations",
+    ),
+)
+"""What more it needs where the registry has custom fields, or links contacts to organisations."""
+
 SUPERFLUOUS: Sequence[Permission] = (
     Permission("externalContacts:contact:add", f"{_ROOT}/bulk/contacts/add", {"entities": []}),
     Permission("externalContacts:identity:merge", f"{_ROOT}/contacts/merge", {"contactIds": [_NOBODY, _NO_ONE]}),
@@ -117,6 +145,8 @@ def probe(transport: Transport, permission: Permission) -> Finding:
     try:
         if permission.body is None:
             transport.get(permission.path)
+        elif permission.replaces:
+            transport.put(permission.path, permission.body)
         else:
             transport.post(permission.path, permission.body)
     except GenesysRowError as refused:

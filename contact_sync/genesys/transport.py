@@ -3,9 +3,9 @@
 What belongs here: the order of things around an exchange: the token, a turn in the budget's line, the wire; what
 an answer tells the budget, and what it means for the next attempt. Paths and bodies belong to the client.
 
-Every request here may be repeated when its answer is lost: an enrich matches on our external ids, a removal of
-what is gone changes nothing, a claim of what is ours already neither, and a second external source of the same
-name is refused. A plain create of a contact has no place here.
+A request is repeated when its answer is lost, unless its caller says that it must not: an enrich matches on our
+external ids, a removal of what is gone changes nothing, a claim of what is ours already neither, and a second
+external source of the same name is refused. A plain create of a contact has no place here.
 """
 
 import logging
@@ -77,15 +77,24 @@ class Transport:
         """Read `path`; see `post` for what it raises."""
         return self._call("GET", path, params=params)
 
-    def post(self, path: str, body: Mapping[str, object]) -> Answer:
+    def post(self, path: str, body: Mapping[str, object], *, repeat: bool = True) -> Answer:
         """Send `body` to `path` and return an answer that is a success and a JSON object.
+
+        Args:
+            path: Where to.
+            body: JSON.
+            repeat: Whether it may be sent again when it fails.
 
         Raises:
             GenesysRetryableError: Still failing after the last attempt, or a wait longer than `PATIENCE`.
             GenesysRowError: The content is refused.
             GenesysFatalError: Nothing that a repetition would mend.
         """
-        return self._call("POST", path, json=body)
+        return self._call("POST", path, json=body, attempts=self._attempts if repeat else 1)
+
+    def put(self, path: str, body: Mapping[str, object]) -> Answer:
+        """Replace what is at `path`; once, since a version that was lost on the way conflicts with itself."""
+        return self._call("PUT", path, json=body, attempts=1)
 
     def patch(self, path: str, body: Mapping[str, object]) -> Answer:
         """Send `body` to `path` as `post` does; only for what may be repeated."""
@@ -98,10 +107,11 @@ class Transport:
         *,
         params: Mapping[str, str] | None = None,
         json: Mapping[str, object] | None = None,
+        attempts: int | None = None,
     ) -> Answer:
         request = requests.Request(method, self.hosts.api + path, params=params, json=json)
         retrying = Retrying(
-            stop=stop_after_attempt(self._attempts),
+            stop=stop_after_attempt(attempts or self._attempts),
             wait=_pause_between,
             retry=retry_if_exception(_worth_repeating),
             sleep=self._sleep,

@@ -12,6 +12,7 @@ import dagster as dg
 from contact_sync.contacts.window import Window
 from contact_sync.state.retries import QueueDepth
 from contact_sync.steps.context import SyncContext
+from contact_sync.steps.fields import unlisted_fields
 from contact_sync.steps.report import Health
 from contact_sync.steps.tally import Tally
 
@@ -55,7 +56,7 @@ def contract(tallies: Mapping[Window, Tally]) -> dg.AssetCheckResult:
 
 def fields_listed(opened: SyncContext) -> dg.AssetCheckResult:
     """Warn of CRM fields that the registry does not list: they are not sent."""
-    fields = {row["field"]: int(row["records"]) for row in opened.store.unmapped(opened.source.name)}
+    fields = {row["field"]: int(row["records"]) for row in unlisted_fields(opened)}
     return _warning(FIELDS_LISTED, metadata={"fields": len(fields)} | fields, passed=not fields)
 
 

@@ -3,17 +3,27 @@
 Numbers, hashes and reasons only: Dagster keeps metadata for ever, so nothing of a person may enter it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from contact_sync.contacts.schemas import ACTIONS, OUTCOMES, SCHEMAS
+from contact_sync.contacts.fields import CUSTOM
+from contact_sync.contacts.schemas import ACTIONS, CRM_PREFIX, OUTCOMES, SCHEMAS
 from contact_sync.steps.report import Health
 from contact_sync.steps.tally import Tally
 
 Numbers = dict[str, int | float]
+
+_PATTERNS: Mapping[str, str] = {
+    str(name): f"{prefix}*"
+    for schema in SCHEMAS.values()
+    for name, column in schema.columns.items()
+    for prefix in (CRM_PREFIX, CUSTOM)
+    if column.regex and re.match(str(name), f"{prefix}x")
+}
 
 _COUNTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "crm_delta": ("kind", ("upsert", "delete", "merge")),
@@ -48,7 +58,7 @@ def column_schema(asset: str) -> dg.TableSchema:
     for name, column in SCHEMAS[asset].columns.items():
         columns.append(
             dg.TableColumn(
-                name="crm.*" if column.regex else str(name),
+                name=_PATTERNS.get(str(name), str(name)),
                 type=str(column.dtype),
                 description=column.description,
                 constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=column.unique),
@@ -85,6 +95,7 @@ def health_metadata(health: Health) -> dict[str, dg.MetadataValue[Any]]:
                     "first_seen": f"{row['first_seen']:%Y-%m-%d}",
                     "last_seen": f"{row['last_seen']:%Y-%m-%d}",
                     "records": int(row["records"]),
+                    "shape": row["shape"] or "",
                 }
             )
             for row in health.unmapped

@@ -17,11 +17,11 @@ from contact_sync.contacts.window import Window
 from contact_sync.state import links as linked
 from contact_sync.state import lookup, mirror
 from contact_sync.state import retries as retry_queue
-from contact_sync.state.bulk import upsert
+from contact_sync.state.bulk import chunks, upsert
 from contact_sync.state.database import transaction
 from contact_sync.state.lock import delivery_lock
 from contact_sync.state.retries import QueueDepth, QueueState
-from contact_sync.state.tables import AUDIT, CONTACT_LINK, UNMAPPED_FIELD, WINDOW_LEDGER
+from contact_sync.state.tables import AUDIT, CONTACT_LINK, EXTERNAL_ORGANIZATION, UNMAPPED_FIELD, WINDOW_LEDGER
 
 Row = dict[str, Any]
 
@@ -155,15 +155,47 @@ class Store:
             found = connection.execute(query).mappings().one_or_none()
         return dict(found) if found else None
 
-    def note_unmapped(self, source: str, window: Window, counts: Mapping[str, int]) -> None:
-        """Remember how many records of a window carry a CRM field that the registry does not list."""
+    def organizations(self, source: str, accounts: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return what accounts of `source` became, by account: the organisation's id in Genesys, and its name."""
+        table = EXTERNAL_ORGANIZATION.c
+        found: dict[str, tuple[str, str]] = {}
+        with transaction(self._engine) as connection:
+            for chunk in chunks(accounts):
+                query = select(EXTERNAL_ORGANIZATION).where(table.source == source, table.account.in_(chunk))
+                found |= {row.account: (row.organization, row.name) for row in connection.execute(query)}
+        return found
+
+    def note_organizations(self, rows: Sequence[Row]) -> None:
+        """Remember organisations: `source`, `account`, `organization`, `name`."""
+        with transaction(self._engine) as connection:
+            upsert(connection, EXTERNAL_ORGANIZATION, rows)
+
+    def note_unmapped(
+        self, source: str, window: Window, counts: Mapping[str, int], shapes: Mapping[str, str] | None = None
+    ) -> None:
+        """Remember how many records of a window carry a CRM field that the registry does not list.
+
+        Args:
+            source: The source's name.
+            window: The window.
+            counts: Records by field.
+            shapes: What a value of the field looks like, without the value.
+        """
         key = {"source": source, "window_start": window.start, "window_end": window.end}
-        rows = [{**key, "field": name, "records": count} for name, count in counts.items() if count]
+        shapes = shapes or {}
+        rows = [
+            {**key, "field": name, "records": count, "shape": shapes.get(name)}
+            for name, count in counts.items()
+            if count
+        ]
         with transaction(self._engine) as connection:
             upsert(connection, UNMAPPED_FIELD, rows)
 
     def unmapped(self, source: str) -> list[Row]:
-        """Return the CRM fields that the registry does not list: `field`, `first_seen`, `last_seen`, `records`."""
+        """Return the CRM fields that the registry did not list when they were seen.
+
+        Each has its name as `field`, `first_seen`, `last_seen`, `records`, and the `shape` of a value or None.
+        """
         table = UNMAPPED_FIELD.c
         query = (
             select(
@@ -171,6 +203,7 @@ class Store:
                 func.min(table.window_start).label("first_seen"),
                 func.max(table.window_end).label("last_seen"),
                 func.sum(table.records).label("records"),
+                func.max(table.shape).label("shape"),
             )
             .where(table.source == source)
             .group_by(table.field)

@@ -192,7 +192,18 @@ UNMAPPED_FIELD = Table(
     Column("window_start", UtcDateTime, primary_key=True),
     Column("window_end", UtcDateTime, primary_key=True),
     Column("records", Integer, nullable=False),
+    Column("shape", String(255)),
     comment="A CRM field that the registry does not list, and the records of a window that carry it.",
+)
+
+EXTERNAL_ORGANIZATION = Table(
+    "external_organization",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("account", String(255), primary_key=True),
+    Column("organization", String(64), nullable=False),
+    Column("name", String(1000), nullable=False),
+    comment="An account of a CRM, and the organisation in Genesys that it became.",
 )
 
 BUDGET = Table(

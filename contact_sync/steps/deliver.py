@@ -71,7 +71,7 @@ def deliver(
         GenesysRetryableError: Genesys does not answer; the window stays open.
         AccountingError: Rows that were read are not in the plan, or have no outcome.
     """
-    with Sender(context.genesys, context.settings.delivery.concurrency) as sender:
+    with Sender(context) as sender:
         for window in windows:
             yield _Delivery(context, window, run_id, sender, progress).run()
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from contact_sync.contacts.schemas import CRM_DELTA, CRM_PREFIX, frame_of
+from contact_sync.contacts.shapes import shape_of
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import Change
 from contact_sync.steps.context import SyncContext
@@ -36,7 +37,9 @@ def extract(context: SyncContext, window: Window) -> None:
     unlisted = context.source.unlisted(window)
     ignored = context.settings.registry.ignored
     counts = {name: count for name, count in unlisted.items() if name not in ignored}
-    context.store.note_unmapped(context.source.name, window, counts)
+    examples = context.source.examples(window) if counts else {}
+    shapes = {name: shape_of(examples[name]) for name in counts if name in examples}
+    context.store.note_unmapped(context.source.name, window, counts, shapes)
 
 
 def delta_pieces(context: SyncContext, window: Window) -> Iterator[pd.DataFrame]:

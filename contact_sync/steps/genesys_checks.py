@@ -10,11 +10,22 @@ from email.utils import parsedate_to_datetime
 
 from contact_sync.contacts.seen import KEY
 from contact_sync.genesys.client import ORGANIZATION, GenesysClient
-from contact_sync.genesys.permissions import ADD_SOURCE, NEEDED, SUPERFLUOUS, VIEW_CONTACTS, probe
+from contact_sync.genesys.permissions import (
+    ADD_SOURCE,
+    NEEDED,
+    NEEDED_FOR_CUSTOM_FIELDS,
+    NEEDED_FOR_ORGANIZATIONS,
+    SUPERFLUOUS,
+    VIEW_CONTACTS,
+    VIEW_SCHEMAS,
+    probe,
+)
+from contact_sync.genesys.schemas import find_schema, require_room
 from contact_sync.settings import load_connections
 from contact_sync.steps.connect import Way, destination_of
 from contact_sync.steps.diagnosis import Case, Check, compare_clocks, must_be_set_right, needed, ok
-from contact_sync.steps.sending import external_source
+from contact_sync.steps.organizations import account_source
+from contact_sync.steps.sources import external_source
 
 _ATTEMPTS = 2  # somebody waits for the answer
 _HALF_A_SECOND = timedelta(seconds=0.5)  # what the Date header leaves out, on average
@@ -50,8 +61,13 @@ def _clock(case: Case) -> Iterator[Check]:
 
 
 def _permissions(case: Case) -> Iterator[Check]:
-    client = _client(case)
-    for permission in NEEDED:
+    client, registry = _client(case), needed(case.settings, "settings").registry
+    wanted = [
+        *NEEDED,
+        *(NEEDED_FOR_CUSTOM_FIELDS if registry.custom_fields else ()),
+        *(NEEDED_FOR_ORGANIZATIONS if registry.has_organizations else ()),
+    ]
+    for permission in wanted:
         finding = case.permissions[permission.name] = probe(client.transport, permission)
         if finding.held:
             yield ok("permission", f"{permission.name} {permission.purpose}")
@@ -78,7 +94,10 @@ def _sources(case: Case) -> Iterator[Check]:
     view, add = (needed(case.permissions.get(name), "permission") for name in (VIEW_CONTACTS, ADD_SOURCE))
     if not view.held:
         needed(None, VIEW_CONTACTS)
-    names = [external_source(name) for name in (needed(case.settings, "settings").crm.name, KEY)]
+    settings = needed(case.settings, "settings")
+    names = [external_source(name) for name in (settings.crm.name, KEY)]
+    if settings.registry.has_organizations:
+        names.append(account_source(settings.crm.name))
     missing = ", ".join(name for name in names if client.find_external_source(name) is None)
     if not missing:
         yield ok("sources", f"{', '.join(names)}: there")
@@ -95,8 +114,24 @@ def _sources(case: Case) -> Iterator[Check]:
 
 
 def _custom_fields(case: Case) -> Iterator[Check]:
-    needed(case.settings, "settings")
-    yield ok("custom fields", "not used: the registry fills none")
+    registry = needed(case.settings, "settings").registry
+    if not registry.custom_fields:
+        yield ok("custom fields", "not used: the registry fills none")
+        return
+    client = _client(case)
+    if not needed(case.permissions.get(VIEW_SCHEMAS), "permission").held:
+        needed(None, VIEW_SCHEMAS)
+    title, count = registry.custom_schema, len(registry.custom_fields)
+    found = find_schema(client.transport, title)
+    if found is None:
+        yield ok("custom fields", f"the first run creates the contact type {title!r} with {count} fields")
+        return
+    require_room(found, registry.custom_fields)
+    lacking = found.lacking(registry.custom_fields)
+    if not lacking:
+        yield ok("custom fields", f"the contact type {title!r}, version {found.version.version}, has all {count}")
+    else:
+        yield ok("custom fields", f"the next run adds to the contact type {title!r}: {', '.join(lacking)}")
 
 
 def _budget(case: Case) -> Iterator[Check]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from contact_sync.contacts.fields import CONTACT_FIELDS
+from contact_sync.contacts.fields import fields_of
 from contact_sync.contacts.identity import Directory, Link, business_key
 from contact_sync.contacts.planning import make_plan
 from contact_sync.contacts.schemas import records
@@ -65,7 +65,8 @@ def plan_rows(
     context.store.fill(directory, list(_wanted(normalized, source)))
     limit = None if context.allow_deletes else _most_removals(context, normalized)
     earned = deletes_earned(context, committing)
-    return make_plan(normalized, directory, source=source, max_removals=limit, earned=earned)
+    kept = context.settings.registry.kept
+    return make_plan(normalized, directory, source=source, max_removals=limit, earned=earned, kept=kept)
 
 
 def new_directory(context: SyncContext) -> Directory:
@@ -85,7 +86,7 @@ def _most_removals(context: SyncContext, normalized: pd.DataFrame) -> int:
 def _wanted(normalized: pd.DataFrame, source: str) -> Iterator[Link]:
     """Yield what is asked of the state database: each record, what recognises it, and whom it was merged into."""
     for row in records(normalized.loc[normalized["state"] == "ready"]):
-        fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
+        fields = fields_of(row)
         account = row.get("account")
         link = Link(
             record=(source, row["crm_id"]),

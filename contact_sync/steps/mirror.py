@@ -17,7 +17,7 @@ from contact_sync.genesys.payloads import ExternalId
 from contact_sync.genesys.scan import Page, Scanned, read_page
 from contact_sync.state.mirror import Scan
 from contact_sync.steps.context import SyncContext
-from contact_sync.steps.sending import external_source
+from contact_sync.steps.sources import external_source
 
 CURSOR_LIFE = timedelta(hours=24)
 """How long Genesys honours a cursor."""

@@ -14,6 +14,7 @@ from contact_sync.contacts.schemas import OUTCOMES, SYNC_REPORT, frame_of
 from contact_sync.contacts.window import Window, uncovered, watermark
 from contact_sync.state.database import StateError
 from contact_sync.steps.context import SyncContext
+from contact_sync.steps.fields import unlisted_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +92,5 @@ def health(context: SyncContext) -> Health:
         dead=queue.dead,
         records=linked["records"],
         contacts=linked["contacts"],
-        unmapped=context.store.unmapped(name),
+        unmapped=unlisted_fields(context),
     )

@@ -68,7 +68,7 @@ def retry(context: SyncContext, run_id: str) -> Retried:
     total, stored, guarded = Counter(dict.fromkeys(OUTCOMES, 0)), 0, 0
     with (
         store.delivery_lock() as confirm,
-        Sender(client, context.settings.delivery.concurrency) as sender,
+        Sender(context) as sender,
     ):
         for due in _due(context):
             confirm()

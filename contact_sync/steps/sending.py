@@ -10,15 +10,20 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from contact_sync.contacts.fields import ORGANIZATION
 from contact_sync.contacts.identity import NEW
 from contact_sync.contacts.requests import ContactRequest
 from contact_sync.contacts.seen import FOREIGN
 from contact_sync.genesys.answers import ItemResult
-from contact_sync.genesys.client import MAX_UPSERTS, GenesysClient
+from contact_sync.genesys.client import MAX_UPSERTS
 from contact_sync.genesys.errors import GenesysError, GenesysRetryableError
 from contact_sync.genesys.payloads import ExternalId, Upsert
 from contact_sync.state.bulk import chunks
+from contact_sync.steps.context import SyncContext
+from contact_sync.steps.custom_fields import CustomFields
+from contact_sync.steps.organizations import Account, Found, Organizations, account_of
 from contact_sync.steps.outcomes import GONE_FROM_GENESYS, Outcomes, Task, tasks_of
+from contact_sync.steps.sources import external_source
 
 MAX_FAILED_BATCHES = 3
 """After this many batches in a row that Genesys did not answer, the rest is left for the next run."""
@@ -32,11 +37,6 @@ Sent = Callable[[int], None]
 """Told how many rows of a plan have ended since it was last told."""
 
 
-def external_source(name: str) -> str:
-    """Return what the external source of a CRM, or of the business keys, is called in Genesys."""
-    return f"contact_sync {name}"
-
-
 class Sender:
     """Carries out plans with at most `concurrency` requests under way; memory is bounded by the plan's size.
 
@@ -44,10 +44,14 @@ class Sender:
     more, but waits for what is under way and stores those answers too.
     """
 
-    def __init__(self, client: GenesysClient, concurrency: int) -> None:
-        self._client = client
-        self._concurrency = concurrency
+    def __init__(self, context: SyncContext) -> None:
+        self._client = context.genesys
+        self._registry = context.settings.registry
+        self._concurrency = concurrency = context.settings.delivery.concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="delivery")
+        self._custom_fields = CustomFields(context.genesys.transport, self._registry)
+        self._organizations = Organizations(context.genesys, context.store, self._pool, concurrency)
+        self._found = Found()
         self._failed_in_a_row = 0
         self._failed: dict[str, ItemResult] = {}
 
@@ -93,8 +97,9 @@ class Sender:
 
     def _send_wave(self, tasks: Sequence[Task], outcomes: Outcomes, tell: Sent) -> None:
         under_way: dict[Future[list[ItemResult]], Batch] = {}
+        ready = self._prepared([task for task in tasks if task.request], outcomes, tell)
         try:
-            for batch, send in self._batches(tasks):
+            for batch, send in self._batches(ready):
                 outcomes.send(batch)
                 under_way[self._pool.submit(send, batch)] = batch
                 if len(under_way) >= self._concurrency:
@@ -104,6 +109,23 @@ class Sender:
         except BaseException:
             self._drain(under_way, outcomes)
             raise
+
+    def _prepared(self, tasks: Batch, outcomes: Outcomes, tell: Sent) -> Batch:
+        """See to it that what contacts refer to is there; return the tasks that can be sent, fail the others."""
+        self._custom_fields.prepare(task.request for task in tasks if task.request)
+        named = sorted((task for task in tasks if _account(task)), key=lambda task: task.lead["modified_at"])
+        self._found = self._organizations.find(dict(filter(None, map(_account, named))))  # the newest name wins
+        refused = [task for task in named if (one := _account(task)) and one[0] in self._found.refused]
+        if refused:
+            outcomes.record(refused, {task.contact: self._refusal(task) for task in refused})
+            tell(sum(len(task.rows) for task in refused))
+        failed = {task.contact for task in refused}
+        return [task for task in tasks if task.contact not in failed]
+
+    def _refusal(self, task: Task) -> ItemResult:
+        account = _account(task) or (("", ""), "")
+        result = self._found.refused[account[0]]
+        return replace(result, tracker=task.contact, code=f"{ORGANIZATION}: {result.code}")
 
     def _settle(self, under_way: dict[Future[list[ItemResult]], Batch], outcomes: Outcomes, tell: Sent) -> None:
         """Wait for an answer and record all that have come."""
@@ -153,7 +175,7 @@ class Sender:
             for name in dict.fromkeys(name for task in (*upserts, *unknown, *leaving) for name in _sources(task))
         }
         for batch in chunks(upserts, MAX_UPSERTS):
-            yield batch, lambda these: self._upsert(these, source_ids)
+            yield batch, lambda these: self._upsert_all(these, source_ids)
         for batch in chunks(known, MAX_REMOVALS):
             yield batch, lambda these: self._client.remove([task.contact for task in these])
         for batch in chunks(unknown, MAX_UPSERTS):
@@ -162,7 +184,7 @@ class Sender:
         for batch in chunks(leaving, 1):
             yield batch, lambda these: [self._leave(task, source_ids) for task in these]
 
-    def _upsert(self, batch: Batch, source_ids: Mapping[str, str]) -> list[ItemResult]:
+    def _upsert_all(self, batch: Batch, source_ids: Mapping[str, str]) -> list[ItemResult]:
         """Upsert contacts; those that are adopted are made findable by an external id of ours before."""
         refused = []
         for task in batch:
@@ -170,13 +192,29 @@ class Sender:
                 claimed = self._client.claim(task.contact, _external_ids(task.request.external_ids, source_ids)[0])
                 refused += [] if claimed.ok else [_not_adopted(claimed)]
         trackers = {result.tracker for result in refused}
-        ready = [_upsert(task, source_ids) for task in batch if task.contact not in trackers]
+        ready = [self._upsert(task, source_ids) for task in batch if task.contact not in trackers]
         return [*refused, *self._client.upsert(ready)]
 
     def _leave(self, task: Task, source_ids: Mapping[str, str]) -> ItemResult:
         """Take our external ids off a contact that was there before us."""
         results = [self._client.release(task.contact, one) for one in _matching(task, source_ids)]
         return next((result for result in results if not result.ok), results[-1])
+
+    def _upsert(self, task: Task, source_ids: Mapping[str, str]) -> Upsert:
+        request = task.request or ContactRequest("upsert")
+        account = _account(task)
+        organization = {ORGANIZATION: self._found.ids[account[0]]} if account else {}
+        return Upsert(
+            tracker=task.contact,
+            matching=_matching(task, source_ids),
+            external_ids=_external_ids(request.external_ids, source_ids),
+            contact={**request.contact, **organization},
+            clear=tuple(name for name in request.clear if name not in self._registry.kept),
+            release=request.release,
+            merge=bool(request.absorbed),
+            only_filled=self._registry.only_filled,
+            schema=self._custom_fields.schema,
+        )
 
     def _remove_unknown(self, batch: Batch, source_ids: Mapping[str, str]) -> list[ItemResult]:
         """Remove contacts that were sent without an answer: if they are there, Genesys knows their ids."""
@@ -214,17 +252,10 @@ def _matching(task: Task, source_ids: Mapping[str, str]) -> tuple[ExternalId, ..
     return _external_ids(task.request.matching if task.request else (), source_ids)
 
 
-def _upsert(task: Task, source_ids: Mapping[str, str]) -> Upsert:
-    request = task.request or ContactRequest("upsert")
-    return Upsert(
-        tracker=task.contact,
-        matching=_matching(task, source_ids),
-        external_ids=_external_ids(request.external_ids, source_ids),
-        contact=request.contact,
-        clear=request.clear,
-        release=request.release,
-        merge=bool(request.absorbed),
-    )
+def _account(task: Task) -> tuple[Account, str] | None:
+    """Return the account of a contact that is sent, and what it is called."""
+    text = task.request.contact.get(ORGANIZATION) if task.request else None
+    return account_of(text) if text else None
 
 
 def _not_adopted(result: ItemResult) -> ItemResult:

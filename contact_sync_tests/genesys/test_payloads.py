@@ -107,13 +107,7 @@ def test_no_person_shows_in_a_repr() -> None:
     assert "Ada" not in shown
     assert "+49" not in shown
     assert get_type_hints(Upsert).keys() == {
-        "tracker",
-        "external_ids",
-        "contact",
-        "clear",
-        "matching",
-        "release",
-        "merge",
+        *("tracker", "external_ids", "contact", "clear", "matching", "release", "merge", "only_filled", "schema")
     }
 
 

@@ -22,6 +22,8 @@ def emptied(twin: TwinServer) -> TwinServer:
     fresh = TwinStore(twin.settings)
     twin.store.sources.load(fresh.sources.dump())
     twin.store.contacts.load(fresh.contacts.dump())
+    twin.store.organizations.load(fresh.organizations.dump())
+    twin.store.contact_schemas.load(fresh.contact_schemas.dump())
     return twin
 
 

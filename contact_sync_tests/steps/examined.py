@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from contact_sync.genesys.permissions import NEEDED
+from contact_sync.genesys.permissions import NEEDED, NEEDED_FOR_CUSTOM_FIELDS, NEEDED_FOR_ORGANIZATIONS
 from contact_sync.steps.diagnosis import Check
 from contact_sync.steps.doctor import examine
 from contact_sync_tests.project import CLIENT
 
-NAMES = [permission.name for permission in NEEDED]
+NAMES = [one.name for one in (*NEEDED, *NEEDED_FOR_CUSTOM_FIELDS, *NEEDED_FOR_ORGANIZATIONS)]
 LEAST = {CLIENT: frozenset(NAMES)}
 
 

@@ -35,7 +35,7 @@ from contact_sync.steps.mirror import Mirrored, mirror
 from contact_sync.steps.normalize import normalize
 from contact_sync.steps.report import report
 from contact_sync.steps.retry import Retried, retry
-from contact_sync.steps.sending import external_source
+from contact_sync.steps.sources import external_source
 from contact_sync_tests.genesys.conftest import Clock as PaceClock
 from contact_sync_tests.steps.world import DELIVERY, Clock, SmallCrm, settings_of, window
 

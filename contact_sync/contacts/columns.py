@@ -1,0 +1,161 @@
+"""A column of raw CRM texts to a column of canonical ones, each distinct text read once.
+
+What belongs here: which reader a line of the registry has, and carrying its answers back to the rows. What a text
+means is `values`', what is blotted out of it `redaction`'s, how columns become a frame `normalizing`'s.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contact_sync.contacts import values
+from contact_sync.contacts.fields import EMAILS, CoreType
+from contact_sync.contacts.mapping import FieldRule
+from contact_sync.contacts.redaction import Redactor
+from contact_sync.contacts.values import Read, Reading, RefusedValueError
+
+_SIZED: Mapping[CoreType, Callable[[int], Read]] = {
+    "text": values.words_of,
+    "longtext": values.long_words_of,
+    "url": values.url_of,
+    "identifier": values.identifier_of,
+    "tag": values.tags_of,
+}
+_UNSIZED: Mapping[CoreType, Read] = {
+    "integer": values.integer,
+    "number": values.number,
+    "checkbox": values.checkbox,
+    "date": values.day,
+    "datetime": values.moment,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What became of a column, row by row, null where there is nothing.
+
+    Attributes:
+        values: The canonical texts.
+        notes: What was dropped or done, the field named.
+        refusals: Why the record cannot be sent, the field named.
+    """
+
+    values: pa.Array
+    notes: pa.Array
+    refusals: pa.Array
+
+
+def texts_of(column: pd.Series) -> pa.Array:
+    """Return a column of text as an Arrow array."""
+    array = pa.array(column.array, from_pandas=True)
+    whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return whole.cast(pa.string())
+
+
+def series_of(array: pa.Array) -> pd.Series:
+    """Return an Arrow array as a column of text."""
+    return pd.Series(pd.StringDtype(na_value=float("nan")).__from_arrow__(array))  # type: ignore[attr-defined]
+
+
+def joined(arrays: Sequence[pa.Array], between: str, size: int) -> pa.Array:
+    """Return the texts of each row joined, leaving out nulls; null where all are."""
+    telling = [array for array in arrays if array.null_count < size]
+    if len(telling) < 2:
+        return telling[0] if telling else pa.nulls(size, pa.string())
+    # Arrow's own way to leave out nulls loses rows, so every text brings what stands before it.
+    parts = [pc.binary_join_element_wise(between, array, "") for array in telling]
+    texts = pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement="")
+    return pc.if_else(
+        pc.equal(texts, ""), pa.scalar(None, pa.string()), pc.utf8_slice_codeunits(texts, len(between))
+    )
+
+
+def each_distinct(texts: pa.Array, read: Callable[[str], str | None]) -> pa.Array:
+    """Return `read` of every text, asked once for each distinct one; null for null and for empty."""
+    encoded = texts.dictionary_encode()
+    answers = pa.array([read(text) or None for text in encoded.dictionary.to_pylist()], pa.string())
+    return answers.take(encoded.indices)
+
+
+def read_column(rule: FieldRule, texts: pa.Array, redactor: Redactor) -> Column:
+    """Read the column of a line of the registry that fills a text, an e-mail or a custom field."""
+    encoded = texts.dictionary_encode()
+    distinct = encoded.dictionary
+    read = _reader(rule)
+    looked_at = _looked_at(rule, distinct, redactor)
+    answers = [
+        _answer(rule, read, text, redactor if look else None)
+        for text, look in zip(distinct.to_pylist(), looked_at, strict=True)
+    ]
+    return Column(*(_spread([answer[part] for answer in answers], encoded.indices) for part in range(3)))
+
+
+def _spread(answers: Sequence[str | None], indices: pa.Array) -> pa.Array:
+    if not any(answers):
+        return pa.nulls(len(indices), pa.string())
+    return pa.array(answers, pa.string()).take(indices)
+
+
+def _answer(
+    rule: FieldRule, read: Read, text: str, redactor: Redactor | None
+) -> tuple[str | None, str | None, str | None]:
+    """Return the value, the notes and the refusal of one text."""
+    try:
+        reading = read(text)
+        found: Sequence[str] = ()
+        if redactor and reading.text:
+            reading, found = _redacted(read, text, reading, redactor)
+    except RefusedValueError as refused:
+        why = f"{rule.genesys} dropped: {refused}"
+        if rule.custom is None or rule.invalid == "drop":
+            return None, why, None
+        return None, None, f"{rule.genesys}: {refused}"
+    notes = [f"{rule.genesys}: {what} redacted" for what in found] + [
+        f"{rule.genesys} {one}" for one in reading.notes
+    ]
+    return reading.text or None, "; ".join(notes) or None, None
+
+
+def _redacted(read: Read, text: str, reading: Reading, redactor: Redactor) -> tuple[Reading, Sequence[str]]:
+    """Blot out before anything is cut, as half a card number is found no more; then again for what markup hid."""
+    blotted, found = redactor.redact(text)
+    reading = read(blotted) if found else reading
+    plain, more = redactor.redact(reading.text)
+    return Reading(plain, reading.notes), tuple(dict.fromkeys([*found, *more]))
+
+
+def _looked_at(rule: FieldRule, distinct: pa.Array, redactor: Redactor) -> Sequence[bool]:
+    """Tell which texts may hold something to blot out."""
+    if not rule.redact or rule.genesys in EMAILS or rule.type in _UNSIZED or rule.type == "enum":
+        return [False] * len(distinct)
+    if redactor.suspicious is None:
+        return [True] * len(distinct)
+    looked_at: Sequence[bool] = pc.match_substring_regex(distinct, redactor.suspicious).to_pylist()
+    return looked_at
+
+
+def _reader(rule: FieldRule) -> Read:
+    read = _plain_reader(rule)
+    transforms = [values.TRANSFORMS[name] for name in rule.transform]
+    if not transforms:
+        return read
+
+    def transformed(text: str) -> Reading:
+        for transform in transforms:
+            text = transform(text)
+        return read(text)
+
+    return transformed
+
+
+def _plain_reader(rule: FieldRule) -> Read:
+    if rule.genesys in EMAILS:
+        return values.email
+    if rule.type is None:
+        return values.text_of(rule.limit)
+    if rule.type == "enum":
+        return values.choice_of(rule.options)
+    return _SIZED[rule.type](rule.limit) if rule.type in _SIZED else _UNSIZED[rule.type]
