@@ -265,6 +265,6 @@ def test_unmapped_fields_are_counted_over_windows_and_a_rerun_counts_once(store:
     store.note_unmapped("crm", later, {"shoe_size": 3, "hat_size": 1})
     store.note_unmapped("other", WINDOW, {"glove_size": 1})
     assert store.unmapped("crm") == [
-        {"field": "hat_size", "first_seen": later.start, "last_seen": later.end, "records": 1},
-        {"field": "shoe_size", "first_seen": WINDOW.start, "last_seen": later.end, "records": 5},
+        {"field": "hat_size", "first_seen": later.start, "last_seen": later.end, "records": 1, "shape": None},
+        {"field": "shoe_size", "first_seen": WINDOW.start, "last_seen": later.end, "records": 5, "shape": None},
     ]

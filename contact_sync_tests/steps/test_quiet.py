@@ -34,7 +34,7 @@ SECRETS = ("twin-secret", "geheim")
 ALLOWED = {
     "contact_link": {"fields", "account", "business_key"},  # the key is account|number|hash by design
     "in_flight": {"fields", "account", "business_key"},
-    "genesys_mirror": {"fields"},
+    "genesys_mirror": {"fields", "external_ids"},
     "mirror_identifier": {"value"},
     "audit": {"changes"},
     "retry_queue": {"change"},
