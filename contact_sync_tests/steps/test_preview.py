@@ -62,7 +62,7 @@ def test_a_run_does_what_the_preview_said_for_what_it_said_it_costs(busy: Sync) 
     assert set(plan["action"]) == {"create", "update", "unchanged", "delete", "merge", "hold"}
     sent = bulk_requests(busy)
     list(pipeline.sync(busy.context, [window(1)], "run"))
-    assert bulk_requests(busy) - sent == pipeline.cost(sync.context, [plan]) == 2 + 1
+    assert bulk_requests(busy) - sent == pipeline.cost(busy.context, [plan]) == 2 + 1
     stored = busy.context.frames.read("dedup_matches", window(1))
     same = ["crm_id", "version", "action", "contact", "rule", "candidates", "reason", "request", "changes"]
     assert stored[same].equals(plan[same])
