@@ -121,7 +121,7 @@ def plan(
         plans = dict(preview(context, _windows(settings, context, since, until)))
         rows = [row for frame in plans.values() for row in records(frame)]
         counts = Counter(row["action"] for row in rows)
-        requests = sum(cost(frame) for frame in plans.values())
+        requests = cost(context, plans.values())
         delivery = settings.delivery
         minutes = requests / (delivery.requests_per_minute * (1 - delivery.reserve))
         if as_json:

@@ -41,7 +41,7 @@ def with_preset(registry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def line_of(text: str, place: Sequence[str | int]) -> int | None:
-    """Return the line, from 1, on which a setting of a YAML text stands, or else what would hold it.
+    """Return the line, from 1, on which a setting of a YAML text stands; None if it is not there.
 
     Args:
         text: The file.
@@ -55,7 +55,7 @@ def line_of(text: str, place: Sequence[str | int]) -> int | None:
     for step in place:
         inner, found = _inside(node, step)
         if inner is None:
-            break
+            return None
         node, line = inner, found
     return line
 

@@ -274,6 +274,8 @@ def _complaints(error: ValidationError, path: Path | None = None) -> Iterator[st
         name, where = ".".join(str(part) for part in place), ""
         if path:
             line = line_of(text, place)
+            if line is None and (problem["type"] == "missing" or place != problem["loc"]):
+                line = line_of(text, place[:-1])  # what would hold it
             where = f" in {path}{f', line {line}' if line else ''}"
         if problem["type"] == "missing" or name.isupper():
             yield f"{name} is not set{where}{_hint(name)}"

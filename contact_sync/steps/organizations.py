@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from contact_sync.contacts.fields import ORGANIZATION
+from contact_sync.contacts.requests import ContactRequest
 from contact_sync.genesys.answers import ItemResult
 from contact_sync.genesys.client import MAX_UPSERTS, GenesysClient
 from contact_sync.genesys.organizations import Organization, upsert_organizations
@@ -26,10 +28,24 @@ def account_source(source: str) -> str:
     return external_source(f"{source} account")
 
 
-def account_of(text: str) -> tuple[Account, str]:
-    """Return the account and the name that a request's organisation is."""
+def account_of(request: ContactRequest | None) -> tuple[Account, str] | None:
+    """Return the account that a request links its contact to, and what it is called; None if it links none."""
+    text = request.contact.get(ORGANIZATION) if request else None
+    if text is None:
+        return None
     source, account, name = json.loads(text)
     return (source, account), name
+
+
+def names_of(requests: Iterable[ContactRequest | None]) -> dict[Account, str]:
+    """Return what the accounts of requests are called; of several names the last."""
+    return dict(filter(None, map(account_of, requests)))
+
+
+def unknown(store: Store, names: Mapping[Account, str]) -> list[Account]:
+    """Return the accounts that the state database does not know, or not by these names."""
+    known = _known(store, names)
+    return [one for one, name in names.items() if one not in known or known[one][1] != name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +80,15 @@ class Organizations:
             GenesysRetryableError: Genesys does not answer; what it did answer is remembered, or repeated safely.
             StateError: They cannot be read or remembered.
         """
-        known = self._known(names)
-        ids = {account: known[account][0] for account in names if account in known}
-        unknown = [one for one, name in names.items() if one not in known or known[one][1] != name]
+        ids = {account: found for account, (found, _) in _known(self._store, names).items()}
         refused: dict[Account, ItemResult] = {}
-        for some in chunks(unknown, self._round):
+        for some in chunks(unknown(self._store, names), self._round):
             done = dict(zip(some, self._upserted(some, names), strict=True))
             made = {account: str(result.contact_id) for account, result in done.items() if result.ok}
             self._store.note_organizations([_row(account, made[account], names[account]) for account in made])
             ids |= made
             refused |= {account: result for account, result in done.items() if not result.ok}
         return Found(ids, refused)
-
-    def _known(self, accounts: Iterable[Account]) -> dict[Account, tuple[str, str]]:
-        asked = list(accounts)
-        return {
-            (source, account): found
-            for source in dict.fromkeys(source for source, _ in asked)
-            for account, found in self._store.organizations(
-                source, [account for its, account in asked if its == source]
-            ).items()
-        }
 
     def _upserted(self, accounts: Sequence[Account], names: Mapping[Account, str]) -> Iterator[ItemResult]:
         sources = {
@@ -98,6 +102,15 @@ class Organizations:
         batches = list(chunks(organizations, MAX_UPSERTS))
         for results in self._pool.map(lambda batch: upsert_organizations(self._client, batch), batches):
             yield from results
+
+
+def _known(store: Store, accounts: Iterable[Account]) -> dict[Account, tuple[str, str]]:
+    asked = list(accounts)
+    return {
+        (source, account): found
+        for source in dict.fromkeys(source for source, _ in asked)
+        for account, found in store.organizations(source, [one for its, one in asked if its == source]).items()
+    }
 
 
 def _row(account: Account, organization: str, name: str) -> dict[str, str]:

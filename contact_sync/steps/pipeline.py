@@ -4,11 +4,12 @@ What belongs here: their order. The Dagster assets run the same steps one by one
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from contact_sync.contacts.normalizing import normalize as normalize_frame
+from contact_sync.contacts.requests import ContactRequest
 from contact_sync.contacts.window import Window
 from contact_sync.genesys.client import MAX_UPSERTS
 from contact_sync.steps.context import SyncContext, check_frame
@@ -16,6 +17,7 @@ from contact_sync.steps.deliver import Delivered, Progress, deliver
 from contact_sync.steps.extract import delta_pieces, extract
 from contact_sync.steps.match import match, plan_windows
 from contact_sync.steps.normalize import normalize
+from contact_sync.steps.organizations import Account, names_of, unknown
 from contact_sync.steps.report import report
 from contact_sync.steps.sending import MAX_REMOVALS
 
@@ -53,8 +55,19 @@ def _normalized(context: SyncContext, window: Window) -> pd.DataFrame:
     return normalize_frame(delta, context.settings.registry)
 
 
-def cost(plan: pd.DataFrame) -> int:
-    """Return how many requests a plan takes."""
-    requests = plan["request"].dropna()
-    removals = int(requests.str.startswith('{"kind":"remove"').sum())
-    return math.ceil((len(requests) - removals) / MAX_UPSERTS) + math.ceil(removals / MAX_REMOVALS)
+def cost(context: SyncContext, plans: Iterable[pd.DataFrame]) -> int:
+    """Return how many writing requests plans take, one after the other.
+
+    Raises:
+        StateError: The organisations that are known cannot be read.
+    """
+    total, named = 0, dict[Account, str]()
+    for plan in plans:
+        requests = plan["request"].dropna()
+        removals = int(requests.str.startswith('{"kind":"remove"').sum())
+        names = names_of(map(ContactRequest.from_json, requests))
+        sent = unknown(context.store, {one: name for one, name in names.items() if named.get(one) != name})
+        named |= names
+        total += math.ceil((len(requests) - removals) / MAX_UPSERTS) + math.ceil(removals / MAX_REMOVALS)
+        total += math.ceil(len(sent) / MAX_UPSERTS)
+    return total

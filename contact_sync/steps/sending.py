@@ -21,7 +21,7 @@ from contact_sync.genesys.payloads import ExternalId, Upsert
 from contact_sync.state.bulk import chunks
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.custom_fields import CustomFields
-from contact_sync.steps.organizations import Account, Found, Organizations, account_of
+from contact_sync.steps.organizations import Found, Organizations, account_of, names_of
 from contact_sync.steps.outcomes import GONE_FROM_GENESYS, Outcomes, Task, tasks_of
 from contact_sync.steps.sources import external_source
 
@@ -113,19 +113,20 @@ class Sender:
     def _prepared(self, tasks: Batch, outcomes: Outcomes, tell: Sent) -> Batch:
         """See to it that what contacts refer to is there; return the tasks that can be sent, fail the others."""
         self._custom_fields.prepare(task.request for task in tasks if task.request)
-        named = sorted((task for task in tasks if _account(task)), key=lambda task: task.lead["modified_at"])
-        self._found = self._organizations.find(dict(filter(None, map(_account, named))))  # the newest name wins
-        refused = [task for task in named if (one := _account(task)) and one[0] in self._found.refused]
+        oldest_first = sorted(tasks, key=lambda task: task.lead["modified_at"])  # the newest name wins
+        self._found = self._organizations.find(names_of(task.request for task in oldest_first))
+        refused = {task.contact: result for task in tasks if (result := self._refusal(task))}
         if refused:
-            outcomes.record(refused, {task.contact: self._refusal(task) for task in refused})
-            tell(sum(len(task.rows) for task in refused))
-        failed = {task.contact for task in refused}
-        return [task for task in tasks if task.contact not in failed]
+            failed = [task for task in tasks if task.contact in refused]
+            outcomes.record(failed, refused)
+            tell(sum(len(task.rows) for task in failed))
+        return [task for task in tasks if task.contact not in refused]
 
-    def _refusal(self, task: Task) -> ItemResult:
-        account = _account(task) or (("", ""), "")
-        result = self._found.refused[account[0]]
-        return replace(result, tracker=task.contact, code=f"{ORGANIZATION}: {result.code}")
+    def _refusal(self, task: Task) -> ItemResult | None:
+        """Return how a contact fails whose organisation Genesys has refused."""
+        account = account_of(task.request)
+        result = self._found.refused.get(account[0]) if account else None
+        return replace(result, tracker=task.contact, code=f"{ORGANIZATION}: {result.code}") if result else None
 
     def _settle(self, under_way: dict[Future[list[ItemResult]], Batch], outcomes: Outcomes, tell: Sent) -> None:
         """Wait for an answer and record all that have come."""
@@ -202,7 +203,7 @@ class Sender:
 
     def _upsert(self, task: Task, source_ids: Mapping[str, str]) -> Upsert:
         request = task.request or ContactRequest("upsert")
-        account = _account(task)
+        account = account_of(request)
         organization = {ORGANIZATION: self._found.ids[account[0]]} if account else {}
         return Upsert(
             tracker=task.contact,
@@ -250,12 +251,6 @@ def _external_ids(ids: Sequence[tuple[str, str]], source_ids: Mapping[str, str])
 
 def _matching(task: Task, source_ids: Mapping[str, str]) -> tuple[ExternalId, ...]:
     return _external_ids(task.request.matching if task.request else (), source_ids)
-
-
-def _account(task: Task) -> tuple[Account, str] | None:
-    """Return the account of a contact that is sent, and what it is called."""
-    text = task.request.contact.get(ORGANIZATION) if task.request else None
-    return account_of(text) if text else None
 
 
 def _not_adopted(result: ItemResult) -> ItemResult:

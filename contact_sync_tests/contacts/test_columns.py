@@ -1,6 +1,7 @@
 """What the lines of a registry make of records: custom fields, organisations, phones that share a field."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,7 @@ def custom(type_: str, **rules: Any) -> dict[str, Any]:  # noqa: ANN401 -- rules
     return {"crm": "value", "genesys": "customFields.x", "type": type_, **rules}
 
 
-def frame(lines: list[dict[str, Any]], *rows: dict[str, str | None], **registry: object) -> pd.DataFrame:
+def frame(lines: list[dict[str, Any]], *rows: Mapping[str, str | None], **registry: object) -> pd.DataFrame:
     wanted = Registry.model_validate({"fields": lines, **registry})
     changes = (
         change(str(place)) | {f"crm.{crm}": value for crm, value in row.items()} for place, row in enumerate(rows)
@@ -29,7 +30,7 @@ def frame(lines: list[dict[str, Any]], *rows: dict[str, str | None], **registry:
 
 
 def row(lines: list[dict[str, Any]], **values: str | None) -> dict[str, Any]:
-    (found,) = records(frame([MAIL, *lines], {"email": "a@example.com"} | values))
+    (found,) = records(frame([MAIL, *lines], {"email": "a@example.com", **values}))
     return found
 
 

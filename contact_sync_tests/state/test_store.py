@@ -260,11 +260,17 @@ def test_a_window_that_is_committed_again_has_one_row(store: Store) -> None:
 
 def test_unmapped_fields_are_counted_over_windows_and_a_rerun_counts_once(store: Store) -> None:
     later = Window(WINDOW.end, WINDOW.end + timedelta(minutes=30))
-    store.note_unmapped("crm", WINDOW, {"shoe_size": 2, "empty": 0})
+    store.note_unmapped("crm", WINDOW, {"shoe_size": 2, "empty": 0}, {"shoe_size": "a whole number"})
     store.note_unmapped("crm", later, {"shoe_size": 4, "hat_size": 1})
     store.note_unmapped("crm", later, {"shoe_size": 3, "hat_size": 1})
     store.note_unmapped("other", WINDOW, {"glove_size": 1})
     assert store.unmapped("crm") == [
         {"field": "hat_size", "first_seen": later.start, "last_seen": later.end, "records": 1, "shape": None},
-        {"field": "shoe_size", "first_seen": WINDOW.start, "last_seen": later.end, "records": 5, "shape": None},
+        {
+            "field": "shoe_size",
+            "first_seen": WINDOW.start,
+            "last_seen": later.end,
+            "records": 5,
+            "shape": "a whole number",
+        },
     ]

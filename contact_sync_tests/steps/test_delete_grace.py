@@ -255,7 +255,7 @@ def test_the_dry_run_tells_that_it_waits_and_costs_nothing(waiting: Sync) -> Non
     ((_, plan),) = pipeline.preview(waiting.context, [window(1)])
     told = plan[["action", "rule", "reason"]].to_numpy().tolist()
     assert told == [["delete", DELETE_GRACE, WAITING]]
-    assert (plan["accepted"].tolist(), pipeline.cost(plan)) == ([False], 0)
+    assert (plan["accepted"].tolist(), pipeline.cost(waiting.context, [plan])) == ([False], 0)
 
 
 def test_a_mass_delete_is_held_before_it_can_wait(sync: Sync) -> None:

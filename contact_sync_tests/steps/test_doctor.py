@@ -43,7 +43,7 @@ def test_all_is_well(project: Project) -> None:
     assert says(checks, "region") == f"{project.twin.base_url.removeprefix('http://')}, from GENESYS_BASE_URL"
     assert says(checks, "organisation") == f"Twin Organization, {project.twin.settings.organization_id}"
     assert says(checks, "permission").splitlines()[0] == "externalContacts:contact:enrich to upsert contacts"
-    assert says(checks, "custom fields") == "not used: the registry fills none"
+    assert says(checks, "custom fields") == "the first run creates the contact type 'contact_sync' with 2 fields"
 
 
 def test_an_examination_changes_nothing_and_leaves_nothing_open(
@@ -140,12 +140,12 @@ def state(project: Project) -> Iterator[sqlite3.Connection]:
 
 def test_the_state_database_is_looked_at_and_not_migrated(project: Project) -> None:
     open_database(f"sqlite:///{project.home}/state.db").dispose()
-    assert says(found(), "state") == "version 0003, writable"
+    assert says(found(), "state") == "version 0004, writable"
     with state(project) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.execute("DROP TABLE home_region")
     checks = found()
-    assert says(checks, "state") == "version 0001, writable: the next run brings it to 0003"
+    assert says(checks, "state") == "version 0001, writable: the next run brings it to 0004"
     assert {check.verdict for check in checks} == {"ok"}
     with state(project) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from contact_sync.genesys.permissions import ADD_SOURCE, VIEW_CONTACTS
+from contact_sync.genesys.permissions import ADD_SOURCE, NEEDED, VIEW_CONTACTS
 from contact_sync.genesys.regions import Hosts, Routing
 from contact_sync.state.database import open_database
 from contact_sync.state.homes import HomeRegion, HomeRegions
@@ -16,7 +17,7 @@ from contact_sync_tests.genesys.region import regions
 from contact_sync_tests.project import CLIENT, Project, opened_project
 from contact_sync_tests.steps.examined import LEAST, NAMES, found, now, says, the_one_failure, verdicts
 
-OF_GENESYS = ["organisation", "clock", "permission", "privilege", "sources", "budget"]
+OF_GENESYS = ["organisation", "clock", "permission", "privilege", "sources", "custom fields", "budget"]
 """What cannot be looked at without a token."""
 
 
@@ -155,19 +156,19 @@ def test_harmful_permissions_that_are_not_needed_are_warned_of_once(tmp_path: Pa
     assert says(checks, "privilege") == f"the sync never needs {', '.join(more)}: take them off the client"
 
 
+SOURCES = ("contact_sync sample", "contact_sync key", "contact_sync sample account")
+
+
 def make_sources(project: Project) -> None:
-    for name in ("contact_sync sample", "contact_sync key"):
+    for name in SOURCES:
         project.twin.store.sources.create({"name": name})
 
 
 def test_sources_that_are_missing_will_be_created(project: Project) -> None:
-    assert (
-        says(found(), "sources") == "contact_sync sample, contact_sync key: the first run creates what is missing"
-    )
-    project.twin.store.sources.create({"name": "contact_sync key"})
-    assert says(found(), "sources") == "contact_sync sample: the first run creates what is missing"
-    project.twin.store.sources.create({"name": "contact_sync sample"})
-    assert says(found(), "sources") == "contact_sync sample, contact_sync key: there"
+    for made in range(len(SOURCES)):
+        assert says(found(), "sources") == f"{', '.join(SOURCES[made:])}: the first run creates what is missing"
+        project.twin.store.sources.create({"name": SOURCES[made]})
+    assert says(found(), "sources") == f"{', '.join(SOURCES)}: there"
 
 
 def test_sources_that_nobody_may_create_are_a_failure_only_while_they_are_missing(tmp_path: Path) -> None:
@@ -193,6 +194,55 @@ def test_sources_that_may_not_be_seen_are_not_looked_for(tmp_path: Path) -> None
         checks = found()
     assert verdicts(checks, "skipped") == ["sources"]
     assert says(checks, "sources") == f"needs {VIEW_CONTACTS}"
+
+
+# Custom fields.
+
+
+def contact_type(project: Project, **properties: str) -> None:
+    defined = {key: {"allOf": [{"$ref": f"#/definitions/{core}"}]} for key, core in properties.items()}
+    document = {"title": "contact_sync", "properties": defined}
+    project.twin.store.contact_schemas.create({"version": 1, "jsonSchema": document})
+
+
+def test_the_contact_type_is_looked_at_and_not_made(project: Project) -> None:
+    assert says(found(), "custom fields") == "the first run creates the contact type 'contact_sync' with 2 fields"
+    assert project.twin.store.contact_schemas.listing()["total"] == 0
+    contact_type(project, tags_tag="tag")
+    assert (
+        says(found(), "custom fields")
+        == "the next run adds to the contact type 'contact_sync': lead_score_integer"
+    )
+
+
+def test_a_contact_type_that_has_everything_is_well(project: Project) -> None:
+    contact_type(project, tags_tag="tag", lead_score_integer="integer")
+    assert says(found(), "custom fields") == "the contact type 'contact_sync', version 1, has all 2"
+
+
+def test_a_contact_type_without_room_has_to_be_set_right(project: Project) -> None:
+    contact_type(project, **{f"x{one}_text": "text" for one in range(24)})
+    failed = the_one_failure(found())
+    assert (failed.name, failed.to_be_set_right) == ("custom fields", True)
+    assert "would have 26 fields, and Genesys takes 25" in failed.says
+
+
+def test_what_the_registry_does_not_use_needs_no_permission(tmp_path: Path) -> None:
+    with project_with(tmp_path, *(one.name for one in NEEDED)) as project:
+        lacking = found()
+        settings = yaml.safe_load((project.home / "contact_sync.yaml").read_text())
+        plain = [
+            line
+            for line in settings["registry"]["fields"]
+            if not line["genesys"].startswith(("customFields", "externalOrganization"))
+        ]
+        settings["registry"]["fields"] = plain
+        (project.home / "contact_sync.yaml").write_text(yaml.safe_dump(settings))
+        enough = found()
+    assert verdicts(lacking, "fail") == ["permission"]
+    assert verdicts(lacking, "skipped") == ["custom fields"]
+    assert {check.verdict for check in enough} == {"ok"}
+    assert says(enough, "custom fields") == "not used: the registry fills none"
 
 
 # The budget.

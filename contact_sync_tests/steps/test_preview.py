@@ -62,7 +62,7 @@ def test_a_run_does_what_the_preview_said_for_what_it_said_it_costs(busy: Sync) 
     assert set(plan["action"]) == {"create", "update", "unchanged", "delete", "merge", "hold"}
     sent = bulk_requests(busy)
     list(pipeline.sync(busy.context, [window(1)], "run"))
-    assert bulk_requests(busy) - sent == pipeline.cost(plan) == 2 + 1
+    assert bulk_requests(busy) - sent == pipeline.cost(busy.context, [plan]) == 2 + 1
     stored = busy.context.frames.read("dedup_matches", window(1))
     same = ["crm_id", "version", "action", "contact", "rule", "candidates", "reason", "request", "changes"]
     assert stored[same].equals(plan[same])
@@ -75,7 +75,7 @@ def test_a_run_does_what_the_preview_said_for_what_it_said_it_costs(busy: Sync) 
 
 def test_a_window_without_changes_costs_nothing_and_is_committed(sync: Sync) -> None:
     ((_, plan),) = pipeline.preview(sync.context, [window(0)])
-    assert (len(plan), pipeline.cost(plan)) == (0, 0)
+    assert (len(plan), pipeline.cost(sync.context, [plan])) == (0, 0)
     before = sync.stats()["requests"]
     assert sync.sync(0) == {}
     assert sync.stats()["requests"] == before
