@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from contact_sync.contacts.fields import EMAILS, MAX_EXTERNAL_ID_LENGTH, PHONES, Contact
-from contact_sync.contacts.rules import IdentityRules, folded, may_be
+from contact_sync.contacts.rules import IdentityRules, contradict, folded, may_be
 from contact_sync.contacts.seen import KEY, Seen, mark
 
 NEW = "new:"
@@ -193,7 +193,12 @@ class Directory:
         if (sent := self.sent(link.record)) and sent.contact != left:
             return Match(contact=sent.contact, rule="unanswered")
         found: dict[str, set[str]] = {"external id": set(self._known_by.get(mark(link.record), ()))}
-        found["business key"] = set(self._known_by.get((KEY, link.business_key or ""), ()))
+        # Who had the key may have become somebody else since.
+        found["business key"] = {
+            one
+            for one in self._known_by.get((KEY, link.business_key or ""), ())
+            if not any(contradict(link.fields, known) for known in self._fields_of(one))
+        }
         found |= {rule: set() for rule in self.rules.rules}
         for rule, value in identifiers(link.account, link.fields):
             if rule in found and not self.is_shared(rule, value):
@@ -206,6 +211,10 @@ class Directory:
             if contacts:
                 return Match(rule=name, candidates=tuple(sorted(contacts)))
         return Match()
+
+    def key_is_free(self, key: str, contact: str) -> bool:
+        """Whether no other contact carries a business key: two that do could not be told apart in Genesys."""
+        return not self._known_by.get((KEY, key), {}).keys() - {contact}
 
     def is_shared(self, rule: str, value: str) -> bool:
         """Whether an identifier is one of too many contacts to link anybody."""

@@ -130,6 +130,7 @@ class _Planner:
         link = self._link(row, live.contact if live else None, key, account=account, fields=fields)
         left = live.contact if live and self._leaves(live, link) else None
         if live and not left:
+            link = self._keyed(link)
             same = (live.fields, live.account) == (fields, account)
             return self._put(Decision(row, "unchanged" if same else "update", rule="link", link=link), link)
         if left:  # the old key names somebody else
@@ -141,13 +142,18 @@ class _Planner:
             return Decision(row, "hold", rule=match.rule, candidates=match.candidates, reason=reason)
         own = f"{NEW}{row['crm_id']}"
         contact = match.contact or own
-        link = replace(link, contact=contact)
+        link = self._keyed(replace(link, contact=contact))
         action = "create" if contact == own else "merge"
         decision = Decision(row, action, rule=match.rule, link=link, left=left)
         if left:
             decision.reason = SPLIT
             self.touched.remember(left)
         return self._put(decision, link)
+
+    def _keyed(self, link: Link) -> Link:
+        """Return the link without a business key that another contact carries."""
+        key, contact = link.business_key, str(link.contact)
+        return replace(link, business_key=None) if key and not self._directory.key_is_free(key, contact) else link
 
     def _leaves(self, old: Link, link: Link) -> bool:
         """Whether a record leaves its contact, which is in Genesys already, to be somebody else from now on."""

@@ -5,14 +5,17 @@ Looking candidates up belongs to `identity` and to set-based matching.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contact_sync.contacts.fields import Contact
+from contact_sync.contacts.fields import EMAILS, PHONES, Contact
 
 Rule = Literal["email", "phone", "name"]
+
+_WHOLE = ("firstName", "lastName")
 
 
 class IdentityRules(BaseModel):
@@ -52,7 +55,7 @@ def folded(name: str) -> str:
 
 def contradict(one: Contact, other: Contact) -> bool:
     """Whether two contacts name different people: a first or last name, or a middle initial, differs."""
-    for name in ("firstName", "lastName"):
+    for name in _WHOLE:
         left, right = folded(one.get(name, "")), folded(other.get(name, ""))
         if left and right and left != right:
             return True
@@ -61,15 +64,17 @@ def contradict(one: Contact, other: Contact) -> bool:
 
 
 def same_name(one: Contact, other: Contact) -> bool:
-    """Whether two contacts have a last name in common, and the same first name or none."""
-    left, right = ([folded(fields.get(name, "")) for name in ("firstName", "lastName")] for fields in (one, other))
-    return bool(left[1]) and left == right
+    """Whether two contacts have the same first and last name; half a name may be anybody's of a family."""
+    left, right = ([folded(fields.get(name, "")) for name in _WHOLE] for fields in (one, other))
+    return all(left) and left == right
 
 
-def may_be(rule: str, fields: Contact, known: list[Contact]) -> bool:
-    """Whether a contact that shares an e-mail, a number or a name with a record may be the same person.
+def may_be(rule: str, fields: Contact, known: Sequence[Contact]) -> bool:
+    """Whether a contact that shares an e-mail, a number, or name and account with a record may be the same person.
 
-    One mailbox or number may serve a family: no name may contradict, and a number needs the same name besides.
+    No name may contradict. One mailbox or number may serve a family, so that the whole name has to be the same;
+    only a mailbox finds its owner where one side has no name at all. One company may have two people of one
+    name: their other mailboxes or numbers tell them apart.
 
     Args:
         rule: By what they were found.
@@ -78,4 +83,19 @@ def may_be(rule: str, fields: Contact, known: list[Contact]) -> bool:
     """
     if any(contradict(fields, one) for one in known):
         return False
-    return rule != "phone" or any(same_name(fields, one) for one in known)
+    if rule == "name":
+        return not any(_reached_elsewhere(fields, known, names) for names in (EMAILS, PHONES))
+    if any(same_name(fields, one) for one in known):
+        return True
+    return rule == "email" and (_is_nameless(fields) or all(map(_is_nameless, known)))
+
+
+def _reached_elsewhere(fields: Contact, known: Sequence[Contact], names: Sequence[str]) -> bool:
+    """Whether both sides have mailboxes, or numbers, and none in common."""
+    own = {fields[name].lower() for name in names if name in fields}
+    theirs = {one[name].lower() for one in known for name in names if name in one}
+    return bool(own and theirs) and not own & theirs
+
+
+def _is_nameless(fields: Contact) -> bool:
+    return not any(folded(fields.get(name, "")) for name in _WHOLE)

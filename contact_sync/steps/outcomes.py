@@ -144,7 +144,7 @@ class Outcomes:
                 continue
             contact = result.contact_id or task.contact
             links += [self._link(row, contact) for row in task.rows]
-            touched.add(contact)
+            touched.update((contact, *(task.request.leaves if task.request else ())))
             absorbed = task.request.absorbed if task.request else ()
             renamed += [
                 (one, contact) for one in (task.contact, *absorbed) if not one.startswith(NEW) and one != contact

@@ -134,7 +134,9 @@ def test_of_two_versions_at_one_instant_the_one_read_last_wins() -> None:
 
 def test_a_second_record_of_a_person_is_merged_into_the_contact() -> None:
     known = directory(first := link("1", "G1", ANA))
-    made = plan(known, record("2", at=1, workEmail=ANA["workEmail"], title="Dr", lastName="Last1"))
+    made = plan(
+        known, record("2", at=1, workEmail=ANA["workEmail"], title="Dr", firstName="First1", lastName="Last1")
+    )
     (request,) = requests(made)
     assert request
     assert (column(made, "action"), column(made, "rule"), column(made, "contact")) == (

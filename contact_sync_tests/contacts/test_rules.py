@@ -51,16 +51,34 @@ def test_names_contradict_where_one_of_them_differs(other: dict[str, str], *, di
     assert contradict(ana, other) == contradict(other, ana) == differs
 
 
-def test_the_same_name_is_a_last_name_with_the_same_first_name_or_none() -> None:
+def test_the_same_name_is_the_whole_name() -> None:
     assert same_name(ANA, {"firstName": "ána", "lastName": "lopez"})
-    assert same_name({"lastName": "Lopez"}, {"lastName": "Lopez"})
-    assert not same_name(ANA, {"lastName": "Lopez"})
-    assert not same_name({"firstName": "Ana"}, {"firstName": "Ana"})
+    for half in ({"lastName": "Lopez"}, {"firstName": "Ana"}, {}):
+        assert not same_name(ANA, half)
+        assert not same_name(half, half)
 
 
-def test_one_record_that_contradicts_rules_a_contact_out() -> None:
+@pytest.mark.parametrize("rule", ["email", "phone"])
+def test_a_mailbox_or_number_needs_the_whole_name(rule: str) -> None:
     nameless: dict[str, str] = {}
-    assert may_be("email", ANA, [nameless, ANA])
-    assert may_be("phone", ANA, [nameless, ANA])
-    assert not may_be("phone", ANA, [nameless])
-    assert not may_be("email", ANA, [ANA, {"firstName": "Eva"}])
+    assert may_be(rule, ANA, [nameless, ANA])
+    assert not may_be(rule, ANA, [ANA, {"firstName": "Eva"}])
+    assert not may_be(rule, {"lastName": "Lopez"}, [ANA])
+    assert may_be(rule, ANA, [nameless]) == may_be(rule, nameless, [ANA]) == (rule == "email")
+
+
+@pytest.mark.parametrize(
+    ("known", "may"),
+    [
+        ({}, True),
+        ({"cellPhone": "+12125708393"}, True),
+        ({"personalEmail": "A@example.com"}, True),
+        ({"workEmail": "b@example.com"}, False),
+        ({"workEmail": "a@example.com", "cellPhone": "+12125708394"}, False),
+    ],
+)
+def test_people_of_one_name_at_one_company_are_told_apart_by_how_they_are_reached(
+    known: dict[str, str], *, may: bool
+) -> None:
+    who = ANA | {"workEmail": "a@example.com"} | ({"homePhone": "+12125708393"} if "workEmail" in known else {})
+    assert may_be("name", who, [ANA | known]) == may

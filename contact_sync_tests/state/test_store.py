@@ -173,8 +173,11 @@ def test_a_contact_comes_with_all_its_records(store: Store) -> None:
 
 def test_what_too_many_contacts_share_is_barred_without_loading_them(store: Store) -> None:
     switchboard = {"workPhone": "+12125708000"}
-    deliver(store, *(link(str(n), f"G{n}", {"lastName": f"Name{n}"} | switchboard) for n in range(3)))
-    who = wanted({"lastName": "Name0", "workEmail": "a@example.com"} | switchboard)
+    deliver(
+        store,
+        *(link(str(n), f"G{n}", {"firstName": "Eva", "lastName": f"Name{n}"} | switchboard) for n in range(3)),
+    )
+    who = wanted({"firstName": "Eva", "lastName": "Name0", "workEmail": "a@example.com"} | switchboard)
     barred = filled(store, who)
     assert barred.find(who) == Match()
     assert [barred.members(f"G{n}") for n in range(3)] == [[], [], []]

@@ -75,7 +75,7 @@ def test_a_chain_of_merges_ends_at_its_end(two: Sync) -> None:
     two.crm.put("b", moment(1, 16), is_deleted=1, merged_into="c")
     assert two.sync(1) == {"merged": 2}
     (one,) = two.contacts()
-    assert (one.records, one.fields["firstName"]) == ({"c"}, "Annabella")
+    assert (set(one.records), one.fields["firstName"]) == ({"c"}, "Annabella")
     assert silent(two, 0, 1)
 
 
@@ -95,7 +95,7 @@ def test_a_merge_of_two_records_of_one_contact_leaves_it(sync: Sync) -> None:
     merge(sync, "b", "a", 1)
     sync.sync(1)
     (one,) = sync.contacts()
-    assert (one.id, one.records, "title" in one.fields) == (before, {"a"}, False)
+    assert (one.id, set(one.records), "title" in one.fields) == (before, {"a"}, False)
     assert silent(sync, 0, 1)
 
 
@@ -116,7 +116,7 @@ def test_a_survivor_that_comes_in_the_same_window_takes_the_contact_over(sync: S
     sync.crm.put("a", moment(1), **ADA)
     sync.sync(1)
     (one,) = sync.contacts()
-    assert (one.id, one.records, one.fields["firstName"]) == (before, {"a"}, "Ada")
+    assert (one.id, set(one.records), one.fields["firstName"]) == (before, {"a"}, "Ada")
     assert silent(sync, 0, 1)
 
 
@@ -156,7 +156,7 @@ def test_a_merge_without_an_answer_is_repeated(two: Sync, fault: Faults | None) 
     two.later(hours=1)
     two.retry()
     (one,) = two.contacts()
-    assert (one.records, one.fields["address.city"], "title" in one.fields) == ({"a"}, "London", False)
+    assert (set(one.records), one.fields["address.city"], "title" in one.fields) == ({"a"}, "London", False)
     assert silent(two, 1, 2)
 
 

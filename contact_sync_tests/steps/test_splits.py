@@ -166,3 +166,16 @@ def test_the_eleventh_external_id_is_reported(sync: Sync) -> None:
     (request,) = plan["request"].dropna()
     assert len(json.loads(request)["external_ids"]) == 10
     assert sync.writes(lambda: sync.sync(0)) == 0
+
+
+def test_who_has_become_somebody_else_does_not_keep_the_key_from_the_next(sync: Sync) -> None:
+    sync.crm.put("a", moment(0), **ADA, work_phone="+4930123456")
+    sync.sync(0)
+    before = sync.contact("a").id
+    sync.crm.put("a", moment(1), **GRACE | {"work_phone": "+4930999999"})
+    sync.sync(1)
+    sync.crm.put("b", moment(2), **ADA, work_phone="+4930123456")  # the key that a has had since it was Ada
+    assert sync.sync(2) == {"created": 1}
+    assert contacts(sync) == [{"a"}, {"b"}]
+    assert (sync.contact("a").id, sync.contact("a").fields["firstName"]) == (before, "Grace")
+    assert silent(sync, 0, 1, 2)

@@ -1,0 +1,16 @@
+"""The law of `steps.test_histories`, over as many histories as there is time for."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from contact_sync_tests.steps.conftest import shared_twin
+from contact_sync_tests.steps.test_histories import any_order_ends_the_same, of_any_history
+
+__all__ = ["shared_twin", "test_every_order_of_many_histories_ends_the_same"]
+
+pytestmark = pytest.mark.chaos
+
+
+test_every_order_of_many_histories_ends_the_same = settings(
+    max_examples=400, deadline=None, suppress_health_check=list(HealthCheck)
+)(of_any_history(any_order_ends_the_same))
