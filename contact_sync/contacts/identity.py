@@ -7,7 +7,7 @@ run, is still one person. No request is sent to find out.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -96,17 +96,19 @@ def identifiers(account: str | None, fields: Contact) -> Iterator[tuple[str, str
 class Directory:
     """The links and contacts that a plan can see, indexed by what recognises them."""
 
-    def __init__(self, *, shared_threshold: int) -> None:
+    def __init__(self, *, shared_threshold: int, barred: Collection[tuple[str, str]] = frozenset()) -> None:
         """Start empty.
 
         Args:
             shared_threshold: From this many contacts on, an identifier is shared (a switchboard, `info@`) and
                 links nobody.
+            barred: Identifiers, by rule and value, that are known to be shared.
         """
         self.shared_threshold = shared_threshold
         self._links: dict[RecordId, Link] = {}
         self._members: dict[str, set[RecordId]] = defaultdict(set)
         self._known_by: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        self._known_shared = barred
         self._barred: set[tuple[str, str]] = set()
         self._sent: dict[RecordId, Link] = {}
         self._unanswered: dict[str, list[Link]] = defaultdict(list)
@@ -118,6 +120,15 @@ class Directory:
     def members(self, contact: str) -> list[Link]:
         """Return the links of the records that are this contact, newest first."""
         return newest_first(self._links[record] for record in self._members.get(contact, ()))
+
+    def contact_of(self, record: RecordId) -> str | None:
+        """Return the contact that a record is, or may have become by a request without an answer."""
+        known = [link.contact for link in (self.link(record), self.sent(record)) if link]
+        return next((contact for contact in known if contact), None)
+
+    def carriers(self, rule: str, value: str) -> Collection[str]:
+        """Return the contacts that carry an identifier."""
+        return self._known_by.get((rule, value), {})
 
     def bar(self, rule: str, value: str) -> None:
         """Let an identifier link nobody: it is known to be shared."""
@@ -164,7 +175,7 @@ class Directory:
             by_rule["business key"].update(self._known_by.get(("key", link.business_key), ()))
         for rule, value in identifiers(link.account, link.fields):
             known = self._known_by.get((rule, value), {})
-            if len(known) < self.shared_threshold and (rule, value) not in self._barred:
+            if len(known) < self.shared_threshold and not self._is_barred((rule, value)):
                 by_rule[rule].update(contact for contact in known if self._may_be(rule, link.fields, contact))
         for rule, found in by_rule.items():
             if len(found) == 1:
@@ -173,11 +184,14 @@ class Directory:
                 return Match(rule=rule, candidates=tuple(sorted(found)))
         return Match()
 
+    def _is_barred(self, identifier: tuple[str, str]) -> bool:
+        return identifier in self._barred or identifier in self._known_shared
+
     def _may_be(self, rule: str, fields: Contact, contact: str) -> bool:
         members = [member.fields for member in (*self.members(contact), *self.unanswered(contact))]
         if rule == "phone" and not all("lastName" in known for known in (fields, *members)):
             return False
-        return all(_names_agree(fields, member) for member in members)
+        return all(names_agree(fields, member) for member in members)
 
     def _count(self, link: Link, step: int) -> None:
         if link.contact is None:
@@ -200,7 +214,8 @@ class Directory:
                 del known[contact]
 
 
-def _names_agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+def names_agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Tell whether two records may name one person: no part of the name differs where both have it."""
     for name in ("firstName", "lastName"):
         left, right = one.get(name, "").casefold(), other.get(name, "").casefold()
         if left and right and left != right:

@@ -157,11 +157,18 @@ class FrameStore:
         Raises:
             StateError: There is none, or its file is damaged.
         """
+        for table in self.tables(asset, window, columns, rows):
+            yield table.to_pandas()
+
+    def tables(
+        self, asset: str, window: Window, columns: Sequence[str] | None = None, rows: int = PIECE
+    ) -> Iterator[pa.Table]:
+        """Yield `pieces` as Arrow tables, which are cheap to select from."""
         with self._opened(asset, window) as file:
             if not file.metadata.num_rows:
-                yield file.read(columns=columns).to_pandas()
+                yield file.read(columns=columns)
             for batch in file.iter_batches(rows, columns=columns):
-                yield pa.Table.from_batches([batch]).to_pandas()
+                yield pa.Table.from_batches([batch])
 
     def find(self, asset: str, window: Window, column: str, values: Collection[str]) -> pd.DataFrame:
         """Return the rows of a frame whose `column` is one of `values`.

@@ -4,12 +4,13 @@ What belongs here: set-based look-ups and writes on one open transaction. Transa
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, tuple_, update
 
+from contact_sync.contacts.fields import Contact
 from contact_sync.contacts.identity import Directory, Link, RecordId, identifiers, newest_first
 from contact_sync.contacts.requests import combine
 from contact_sync.state.bulk import chunks, upsert
@@ -18,10 +19,11 @@ from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, IN_FLIGHT, M
 
 def fill(connection: Connection, directory: Directory, links: Sequence[Link]) -> None:
     """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
-    unanswered = list(map(_link, connection.execute(select(IN_FLIGHT).order_by(IN_FLIGHT.c.modified_at))))
+    unanswered = _unanswered(connection)
     known = of_records(connection, [link.record for link in links])
     contacts = {link.contact for link in (*known, *unanswered) if link.contact}
-    contacts |= _contacts_by_key(connection, {link.business_key for link in links if link.business_key})
+    keys = {link.business_key for link in (*known, *links) if link.business_key}
+    contacts |= _contacts_by_key(connection, keys)
     contacts |= _contacts_by_identifier(connection, directory, links)
     for link in (*known, *_members(connection, contacts)):
         directory.learn(link)
@@ -37,6 +39,15 @@ def of_records(connection: Connection, records: Sequence[RecordId]) -> list[Link
         query = select(CONTACT_LINK).where(tuple_(table.source, table.crm_id).in_(chunk))
         links += map(_link, connection.execute(query))
     return links
+
+
+def names(connection: Connection, contacts: Collection[str]) -> Mapping[str, Sequence[Contact]]:
+    """Return what the records of contacts say, by contact; also as requests carried it without an answer."""
+    said: dict[str, list[Contact]] = defaultdict(list)
+    for link in (*_members(connection, contacts), *_unanswered(connection)):
+        if link.contact in contacts:
+            said[str(link.contact)].append(link.fields)
+    return said
 
 
 def save(connection: Connection, links: Sequence[Link]) -> None:
@@ -126,6 +137,10 @@ def _contacts_by_identifier(connection: Connection, directory: Directory, links:
         query = select(table.contact).where(tuple_(table.value, table.rule).in_(chunk))
         found.update(connection.execute(query).scalars())
     return found
+
+
+def _unanswered(connection: Connection) -> list[Link]:
+    return list(map(_link, connection.execute(select(IN_FLIGHT).order_by(IN_FLIGHT.c.modified_at))))
 
 
 def _members(connection: Connection, contacts: Collection[str]) -> Iterator[Link]:

@@ -11,9 +11,12 @@ from typing import Any
 
 from sqlalchemy import Engine, func, insert, select
 
+from contact_sync.contacts.fields import Contact
 from contact_sync.contacts.identity import Directory, Link, RecordId
+from contact_sync.contacts.matching import Matching
 from contact_sync.contacts.window import Window
 from contact_sync.state import links as linked
+from contact_sync.state import lookups
 from contact_sync.state import retries as retry_queue
 from contact_sync.state.bulk import upsert
 from contact_sync.state.database import transaction
@@ -64,6 +67,16 @@ class Store:
         """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
         with transaction(self._engine) as connection:
             linked.fill(connection, directory, links)
+
+    def learn(self, matching: Matching, source: str) -> None:
+        """Tell `matching` what recognises the stored contacts that its rows, of `source`, may be."""
+        with transaction(self._engine) as connection:
+            lookups.learn(connection, matching, source)
+
+    def names(self, contacts: Collection[str]) -> Mapping[str, Sequence[Contact]]:
+        """Return what the records of contacts say, by contact."""
+        with transaction(self._engine) as connection:
+            return linked.names(connection, contacts)
 
     def send(self, links: Sequence[Link]) -> None:
         """Remember records as a request is about to carry them; `record` forgets them with the answer.

@@ -1,0 +1,100 @@
+"""One portion of a run planned against what the state database knows now.
+
+What belongs here: loading what the planner needs, and what holds for a whole run. Nothing here needs more than a
+store, so that it can be done in another process. Deciding belongs to `contacts.planning`, the run to `match`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from contact_sync.contacts.fields import CONTACT_FIELDS
+from contact_sync.contacts.identity import Directory, Link, business_key
+from contact_sync.contacts.planning import make_plan, over
+from contact_sync.contacts.schemas import records
+from contact_sync.contacts.sharing import Identifier, bar_shared
+from contact_sync.state.store import Store
+from contact_sync.steps.grace import ALWAYS, Earned
+from contact_sync.steps.portions import Part, Portion
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for every portion of a run.
+
+    Attributes:
+        source: The CRM source's name.
+        shared_threshold: From this many people on, an identifier links nobody.
+        barred: The identifiers that so many share; None to count them in the portion.
+        earned: What tells whether a delete may be sent now, by window.
+        limits: How many contacts a portion may remove, by window.
+        held: Why the deletes of a window are held, by window.
+    """
+
+    source: str
+    shared_threshold: int
+    barred: frozenset[Identifier] | None = field(default=None, repr=False)
+    earned: Mapping[int, Earned] = field(default_factory=dict)
+    limits: Mapping[int, int] = field(default_factory=dict)
+    held: Mapping[int, str] = field(default_factory=dict)
+
+    def guard(self, window: int, removed: int) -> str | None:
+        """Say why a portion's deletes of a window are held, if they are."""
+        if window in self.limits:
+            return over(self.limits[window])(removed)
+        return self.held.get(window)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What was made of a portion.
+
+    Attributes:
+        parts: The plan's rows, by window.
+        removed: The contacts that go if no guard holds them, by window.
+    """
+
+    parts: Mapping[int, Part] = field(repr=False)
+    removed: Mapping[int, int]
+
+
+def plan_portion(store: Store, portion: Portion, terms: Terms) -> Planned:
+    """Plan the windows of a portion in order, each seeing what the ones before it will have done.
+
+    Raises:
+        StateError: The state database cannot be read.
+    """
+    directory = Directory(shared_threshold=terms.shared_threshold, barred=terms.barred or frozenset())
+    links = [link for _, frame in portion.parts.values() for link in _wanted(frame, terms.source)]
+    store.fill(directory, links)
+    if terms.barred is None:
+        bar_shared(links, directory)
+    parts: dict[int, Part] = {}
+    removed: dict[int, int] = {}
+    for window, (rows, frame) in portion.parts.items():
+
+        def guard(would_go: int, window: int = window) -> str | None:
+            removed[window] = would_go
+            return terms.guard(window, would_go)
+
+        earned = terms.earned.get(window, ALWAYS)
+        parts[window] = (rows, make_plan(frame, directory, source=terms.source, guard=guard, earned=earned))
+    return Planned(parts, removed)
+
+
+def _wanted(normalized: pd.DataFrame, source: str) -> Iterator[Link]:
+    """Yield what is asked of the state database: each record, and what it can be recognised by."""
+    for row in records(normalized.loc[normalized["state"] == "ready"]):
+        fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
+        account = row.get("account")
+        yield Link(
+            record=(source, row["crm_id"]),
+            contact=None,
+            business_key=business_key(account, fields),
+            version=row["version"],
+            modified_at=row["modified_at"],
+            read_at=row["read_at"],
+            account=account,
+            fields=fields,
+        )
