@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contact_sync.contacts.fields import Contact
+from contact_sync.contacts.identity import NEW
 from contact_sync.contacts.sharing import Identifier, people
 
 RECORD, KEY = "record", "key"
@@ -100,7 +101,7 @@ class Matching:
         together, or when both hang together with a third.
         """
         self._connection.execute(_TELLING)
-        pairs = self._connection.execute(_PAIRS).to_arrow_table()
+        pairs = self._connection.sql(_PAIRS).to_arrow_table()
         return _components(rows, *(pairs[name].to_numpy() for name in ("row", "first")))
 
     @staticmethod
@@ -199,8 +200,11 @@ _TELLING = """
 CREATE OR REPLACE TEMP TABLE telling AS SELECT row, rule, value FROM keyed ANTI JOIN barred USING (rule, value)
 """
 
-_PAIRS = """
-WITH found AS (SELECT row, contact FROM telling JOIN known USING (rule, value)),
+_PAIRS = f"""
+WITH found AS (
+    SELECT row, contact FROM telling JOIN known USING (rule, value)
+    UNION ALL SELECT row, '{NEW}' || value FROM telling WHERE rule = '{RECORD}'
+),
 by_value AS (SELECT rule, value, min(row) AS first FROM telling GROUP BY ALL HAVING min(row) < max(row)),
 by_contact AS (SELECT contact, min(row) AS first FROM found GROUP BY ALL HAVING min(row) < max(row))
 SELECT row, first FROM telling JOIN by_value USING (rule, value) WHERE row <> first
