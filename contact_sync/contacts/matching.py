@@ -104,6 +104,10 @@ class Matching:
         pairs = self._connection.sql(_PAIRS).to_arrow_table()
         return _components(rows, *(pairs[name].to_numpy() for name in ("row", "first")))
 
+    def found(self) -> pa.Table:
+        """Return which stored contacts rows may be: `row` and `contact`, each pair once."""
+        return self._connection.sql(_FOUND).to_arrow_table()
+
     @staticmethod
     def _people(
         carriers: Sequence[tuple[Any, ...]], contacts: Collection[str], names: Mapping[str, Sequence[Contact]]
@@ -199,6 +203,8 @@ WHERE suspect.contacts < $1 ORDER BY rule, value
 _TELLING = """
 CREATE OR REPLACE TEMP TABLE telling AS SELECT row, rule, value FROM keyed ANTI JOIN barred USING (rule, value)
 """
+
+_FOUND = "SELECT DISTINCT row, contact FROM telling JOIN known USING (rule, value)"
 
 _PAIRS = f"""
 WITH found AS (

@@ -37,6 +37,8 @@ DELETE_GUARD = "delete guard"
 DELETE_GRACE = "delete grace"
 """The rule by which a delete waits, in case the same person comes back under a new CRM id."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
 Guard = Callable[[int], str | None]
 """Told how many contacts a plan would remove from Genesys; says why none of them may go, or None."""
 
@@ -260,7 +262,7 @@ def _plan_row(decision: _Decision) -> dict[str, Any]:
         "reason": decision.reason,
         "account": link.account if link else None,
         "business_key": link.business_key if link else None,
-        "fields": json.dumps(dict(link.fields), ensure_ascii=False) if link and link.contact else None,
+        "fields": _ENCODER.encode(dict(link.fields)) if link and link.contact else None,
         "request": decision.request.to_json() if decision.request else None,
-        "changes": json.dumps(decision.changes, ensure_ascii=False) if decision.changes else None,
+        "changes": _ENCODER.encode(decision.changes) if decision.changes else None,
     }

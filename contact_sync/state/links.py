@@ -13,19 +13,29 @@ from sqlalchemy import Connection, Row, delete, func, select, tuple_, update
 from contact_sync.contacts.fields import Contact
 from contact_sync.contacts.identity import Directory, Link, RecordId, identifiers, newest_first
 from contact_sync.contacts.requests import combine
-from contact_sync.state.bulk import chunks, upsert
+from contact_sync.state.bulk import among, chunks, upsert
 from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, IN_FLIGHT, MIRROR_IDENTIFIER
 
 
 def fill(connection: Connection, directory: Directory, links: Sequence[Link]) -> None:
     """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
-    unanswered = _unanswered(connection)
     known = of_records(connection, [link.record for link in links])
-    contacts = {link.contact for link in (*known, *unanswered) if link.contact}
     keys = {link.business_key for link in (*known, *links) if link.business_key}
-    contacts |= _contacts_by_key(connection, keys)
-    contacts |= _contacts_by_identifier(connection, directory, links)
-    for link in (*known, *_members(connection, contacts)):
+    contacts = _contacts_by_key(connection, keys) | _contacts_by_identifier(connection, directory, links)
+    _learn(connection, directory, known, contacts)
+
+
+def load(
+    connection: Connection, directory: Directory, records: Sequence[RecordId], contacts: Collection[str]
+) -> None:
+    """Tell `directory` all that is known of records and of contacts that have been found before."""
+    _learn(connection, directory, of_records(connection, records), contacts)
+
+
+def _learn(connection: Connection, directory: Directory, known: Sequence[Link], contacts: Collection[str]) -> None:
+    unanswered = _unanswered(connection)
+    theirs = {link.contact for link in (*known, *unanswered) if link.contact}
+    for link in (*known, *_members(connection, theirs.union(contacts))):
         directory.learn(link)
     for link in unanswered:
         directory.learn_unanswered(link)
@@ -34,9 +44,12 @@ def fill(connection: Connection, directory: Directory, links: Sequence[Link]) ->
 def of_records(connection: Connection, records: Sequence[RecordId]) -> list[Link]:
     """Return the links of the records that have one, tombstones too."""
     table = CONTACT_LINK.c
+    ids: dict[str, list[str]] = defaultdict(list)
+    for source, crm_id in records:
+        ids[source].append(crm_id)
     links: list[Link] = []
-    for chunk in chunks(records):
-        query = select(CONTACT_LINK).where(tuple_(table.source, table.crm_id).in_(chunk))
+    for source, its in ids.items():
+        query = select(CONTACT_LINK).where(table.source == source, among(connection, table.crm_id, its))
         links += map(_link, connection.execute(query))
     return links
 
@@ -110,32 +123,27 @@ def rename(connection: Connection, old: str, new: str) -> None:
 
 def _contacts_by_key(connection: Connection, keys: Collection[str]) -> set[str]:
     table = CONTACT_LINK.c
-    found: set[str] = set()
-    for chunk in chunks(sorted(keys)):
-        query = select(table.contact).where(table.business_key.in_(chunk), table.contact.is_not(None))
-        found.update(connection.execute(query).scalars())
-    return found
+    query = select(table.contact).where(among(connection, table.business_key, keys), table.contact.is_not(None))
+    return set(connection.execute(query).scalars())
 
 
 def _contacts_by_identifier(connection: Connection, directory: Directory, links: Sequence[Link]) -> set[str]:
     """Return the contacts that share an identifier with a record; bar those that too many contacts share."""
     table = MIRROR_IDENTIFIER.c
-    wanted = {(value, rule) for link in links for rule, value in identifiers(link.account, link.fields)}
-    telling: list[tuple[str, str]] = []
-    for chunk in chunks(sorted(wanted)):
-        pair = tuple_(table.value, table.rule)
-        counted = (
-            select(table.value, table.rule, func.count()).where(pair.in_(chunk)).group_by(table.value, table.rule)
-        )
-        for value, rule, count in connection.execute(counted):
-            if count >= directory.shared_threshold:
-                directory.bar(rule, value)
-            else:
-                telling.append((value, rule))
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for link in links:
+        for rule, value in identifiers(link.account, link.fields):
+            wanted[rule].add(value)
     found: set[str] = set()
-    for chunk in chunks(telling):
-        query = select(table.contact).where(tuple_(table.value, table.rule).in_(chunk))
-        found.update(connection.execute(query).scalars())
+    for rule, values in wanted.items():
+        ours = (table.rule == rule, among(connection, table.value, values))
+        counted = select(table.value, func.count()).where(*ours).group_by(table.value)
+        counts = dict(map(tuple, connection.execute(counted)))
+        shared = {value for value, count in counts.items() if count >= directory.shared_threshold}
+        for value in shared:
+            directory.bar(rule, value)
+        telling = among(connection, table.value, counts.keys() - shared)
+        found.update(connection.execute(select(table.contact).where(table.rule == rule, telling)).scalars())
     return found
 
 
@@ -144,9 +152,8 @@ def _unanswered(connection: Connection) -> list[Link]:
 
 
 def _members(connection: Connection, contacts: Collection[str]) -> Iterator[Link]:
-    for chunk in chunks(sorted(contacts)):
-        query = select(CONTACT_LINK).where(CONTACT_LINK.c.contact.in_(chunk))
-        yield from map(_link, connection.execute(query))
+    query = select(CONTACT_LINK).where(among(connection, CONTACT_LINK.c.contact, contacts))
+    yield from map(_link, connection.execute(query))
 
 
 def _link(row: Row[Any]) -> Link:

@@ -4,7 +4,7 @@ What belongs here: reading thin columns of many rows fast. What they mean belong
 links are read in `links`.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from contact_sync.contacts.identity import identifiers
 from contact_sync.contacts.matching import KEY, KNOWN, RECORD, RECORDS, RULES, Matching
-from contact_sync.state.bulk import chunks
+from contact_sync.state.bulk import among, chunks
 from contact_sync.state.tables import CONTACT_LINK, IN_FLIGHT, MIRROR_IDENTIFIER
 
 BATCH = 20_000
@@ -59,17 +59,6 @@ def learn(connection: Connection, matching: Matching, source: str) -> None:
     for batch in _batches(connection, recognised, mirror.value, matching.values(*RULES), KNOWN):
         matching.add_known(batch)
     matching.add_known(_in_flight(connection))
-
-
-def among(connection: Connection, column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
-    """Return the condition that `column` is one of `values`, however many: they are one bound array."""
-    return column.in_(select(_bound(connection, values).c.value))
-
-
-def _bound(connection: Connection, values: Collection[str]) -> FromClause:
-    if connection.dialect.name == "postgresql":
-        return func.unnest(bindparam(None, list(values), ARRAY(String))).table_valued("value")
-    return func.json_each(bindparam(None, list(values), JSON)).table_valued("value")
 
 
 def _batches(

@@ -68,6 +68,11 @@ class Store:
         with transaction(self._engine) as connection:
             linked.fill(connection, directory, links)
 
+    def load(self, directory: Directory, records: Sequence[RecordId], contacts: Collection[str]) -> None:
+        """Tell `directory` all that is known of records and of contacts that have been found before."""
+        with transaction(self._engine) as connection:
+            linked.load(connection, directory, records, contacts)
+
     def learn(self, matching: Matching, source: str) -> None:
         """Tell `matching` what recognises the stored contacts that its rows, of `source`, may be."""
         with transaction(self._engine) as connection:

@@ -100,7 +100,7 @@ def _stored(context: SyncContext, windows: Sequence[Window]) -> Read:
 def _pieces(context: SyncContext, windows: Sequence[Window], read: Read) -> Iterator[tuple[int, pd.DataFrame]]:
     """Yield the plans of a run in the pieces that `read` reads, each with the number of its window."""
     run = survey(context, len(windows), read, at_once=PORTION)
-    cut = Cut(read, run.sizes, run.first)
+    cut = Cut(read, run.sizes, run.first, run.found)
     committing = {window: windows[: window + 1] for window, rows in run.removals.items() if rows}
     terms = replace(
         _terms(context, run.barred),

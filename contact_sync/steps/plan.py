@@ -12,7 +12,7 @@ import pandas as pd
 from contact_sync.contacts.fields import CONTACT_FIELDS
 from contact_sync.contacts.identity import Directory, Link, business_key
 from contact_sync.contacts.planning import make_plan, over
-from contact_sync.contacts.schemas import records
+from contact_sync.contacts.schemas import records as rows_of
 from contact_sync.contacts.sharing import Identifier, bar_shared
 from contact_sync.state.store import Store
 from contact_sync.steps.grace import ALWAYS, Earned
@@ -66,10 +66,15 @@ def plan_portion(store: Store, portion: Portion, terms: Terms) -> Planned:
         StateError: The state database cannot be read.
     """
     directory = Directory(shared_threshold=terms.shared_threshold, barred=terms.barred or frozenset())
-    links = [link for _, frame in portion.parts.values() for link in _wanted(frame, terms.source)]
-    store.fill(directory, links)
-    if terms.barred is None:
-        bar_shared(links, directory)
+    frames = [frame for _, frame in portion.parts.values()]
+    if portion.contacts is None:
+        links = [link for frame in frames for link in _wanted(frame, terms.source)]
+        store.fill(directory, links)
+        if terms.barred is None:
+            bar_shared(links, directory)
+    else:
+        records = {(terms.source, crm_id) for frame in frames for crm_id in frame["crm_id"]}
+        store.load(directory, sorted(records), portion.contacts)
     parts: dict[int, Part] = {}
     removed: dict[int, int] = {}
     for window, (rows, frame) in portion.parts.items():
@@ -85,7 +90,7 @@ def plan_portion(store: Store, portion: Portion, terms: Terms) -> Planned:
 
 def _wanted(normalized: pd.DataFrame, source: str) -> Iterator[Link]:
     """Yield what is asked of the state database: each record, and what it can be recognised by."""
-    for row in records(normalized.loc[normalized["state"] == "ready"]):
+    for row in rows_of(normalized.loc[normalized["state"] == "ready"]):
         fields = {name: row[name] for name in CONTACT_FIELDS if name in row}
         account = row.get("account")
         yield Link(

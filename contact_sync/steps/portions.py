@@ -32,28 +32,34 @@ class Portion:
     Attributes:
         number: Its place in the run.
         parts: Its rows by window, in the order of the windows.
+        contacts: The stored contacts that its rows may be; None where nobody has looked.
     """
 
     number: int
     parts: Mapping[int, Part] = field(repr=False)
+    contacts: Sequence[str] | None = field(default=None, repr=False)
 
 
 class Cut:
     """How a run is cut."""
 
-    def __init__(self, read: Read, sizes: Mapping[int, Sequence[int]], first: Rows) -> None:
+    def __init__(
+        self, read: Read, sizes: Mapping[int, Sequence[int]], first: Rows, found: pa.Table | None = None
+    ) -> None:
         """Cut a run.
 
         Args:
             read: Reads its windows.
             sizes: The rows of each piece, by window, in the order of the windows.
             first: For each row the first row that it hangs together with; itself, if it is alone.
+            found: Which stored contacts rows may be: `row` and `contact`.
         """
         self._read = read
         self._windows = [window for window, pieces in sizes.items() for _ in pieces]
         ends = np.cumsum([rows for pieces in sizes.values() for rows in pieces])
         self._ends = ends.astype(np.int64)
         self._home = np.searchsorted(self._ends, first, side="right")
+        self._found = None if found is None else self._by_home(found)
 
     def portions(self) -> Iterator[Portion]:
         """Yield the portions in order, one for each piece; some may be empty."""
@@ -65,7 +71,7 @@ class Cut:
                 if start < end:
                     part = (later[start:end], table.slice(start, end - start).to_pandas())
                     parts[window] = _joined([parts[window], part]) if window in parts else part
-            yield Portion(number, dict(sorted(parts.items())))
+            yield Portion(number, dict(sorted(parts.items())), self._contacts(number))
 
     def together(self, planned: Iterable[Mapping[int, Part]]) -> Iterator[tuple[int, pd.DataFrame]]:
         """Yield the pieces again, each with its window, from what was made of the portions, in their order."""
@@ -78,6 +84,18 @@ class Cut:
                     waiting[int(piece)].append((rows[chosen], frame if chosen.all() else frame[chosen]))
             window = self._windows[number]
             yield window, _joined(waiting.pop(number, [parts[window]]))[1]
+
+    def _by_home(self, found: pa.Table) -> tuple[Rows, pa.ChunkedArray]:
+        homes = self._home[found["row"].to_numpy()]
+        order = np.argsort(homes, kind="stable")
+        return homes[order], found["contact"].take(pa.array(order))
+
+    def _contacts(self, number: int) -> list[str] | None:
+        if self._found is None:
+            return None
+        homes, contacts = self._found
+        start, end = np.searchsorted(homes, [number, number + 1])
+        return sorted(set(contacts.slice(start, end - start).to_pylist()))
 
     def _pieces(self) -> Iterator[tuple[int, Rows, pa.Table]]:
         tables = (table for window in dict.fromkeys(self._windows) for table in self._read(window))

@@ -36,12 +36,14 @@ class Survey:
         first: For each row the first row that it hangs together with.
         barred: The identifiers that many people share; None for a run that is planned at once, where they are
             counted then.
+        found: Which stored contacts rows may be (`row`, `contact`); None where that is looked up then.
     """
 
     sizes: Mapping[int, Sequence[int]]
     removals: Mapping[int, int]
     first: Rows
     barred: frozenset[Identifier] | None
+    found: pa.Table | None
 
 
 def survey(context: SyncContext, windows: int, read: Read, *, at_once: int) -> Survey:
@@ -61,12 +63,12 @@ def survey(context: SyncContext, windows: int, read: Read, *, at_once: int) -> S
             removals[window] += int((piece["kind"].to_pandas() != "upsert").sum())
     rows = sum(map(sum, sizes.values()))
     if rows <= at_once:
-        return Survey(sizes, removals, np.zeros(rows, dtype=np.int64), barred=None)
+        return Survey(sizes, removals, np.zeros(rows, dtype=np.int64), barred=None, found=None)
     with open_matching(context.settings.identity.shared_threshold) as matching:
         _tell(matching, windows, read)
         context.store.learn(matching, context.source.name)
         barred = matching.bar_shared(context.store.names)
-        return Survey(sizes, removals, matching.groups(rows), frozenset(barred))
+        return Survey(sizes, removals, matching.groups(rows), frozenset(barred), matching.found())
 
 
 def _tell(matching: Matching, windows: int, read: Read) -> None:
