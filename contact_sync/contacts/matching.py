@@ -1,6 +1,6 @@
 """Who may be whom among a million: records and contacts joined, in sets, by what recognises them.
 
-DuckDB in memory; no extension is loaded and nothing is stored, but for what a large run spills to a private folder.
+DuckDB in memory; no extension is fetched, and nothing is stored but what a large run spills to a private folder.
 What belongs here: joining, counting and grouping. What an identifier is belongs to `identity`; which contact a
 record becomes is decided row by row in `planning`, since each decision changes what the next one sees.
 """
@@ -30,15 +30,23 @@ ROWS = pa.schema([("row", pa.int64()), ("rule", pa.string()), ("value", pa.strin
 """What recognises the rows of a run: one line for each row and value."""
 
 PEOPLE = pa.schema([("row", pa.int64()), ("first", pa.string()), ("last", pa.string())])
-"""Whom rows name; null for a name that is not known."""
+"""Whom rows name, case-folded; null for a name that is not known."""
+
+MEMBERS = pa.schema([("contact", pa.string()), ("first", pa.string()), ("last", pa.string())])
+"""Whom the records of a stored contact name, likewise; one line for each record."""
+
+LINKS = pa.schema([("row", pa.int64()), ("rule", pa.string()), ("candidates", pa.list_(pa.string()))])
+"""What the rules say of rows: the first rule that finds a contact, and what it finds, sorted."""
 
 KNOWN = pa.schema([("rule", pa.string()), ("value", pa.string()), ("contact", pa.string())])
 """What recognises the stored contacts."""
 
+BARRED = pa.schema([("rule", pa.string()), ("value", pa.string())])
+"""What identifies nobody."""
+
 RECORDS = pa.schema([("crm_id", pa.string()), ("business_key", pa.string()), ("contact", pa.string())])
 """Stored records; without a contact they are deleted."""
 
-_TABLES = {"keyed": ROWS, "person": PEOPLE, "known": KNOWN}
 _MEMORY = "1GB"
 
 
@@ -49,10 +57,7 @@ class Matching:
         """Use `open_matching`."""
         self._connection = connection
         self._threshold = shared_threshold
-        for name, schema in _TABLES.items():
-            columns = ", ".join(f"{one.name} {'BIGINT' if one.name == 'row' else 'VARCHAR'}" for one in schema)
-            connection.execute(f"CREATE TABLE {name} ({columns})")
-        connection.execute("CREATE TABLE barred (rule VARCHAR, value VARCHAR)")
+        connection.execute(_TABLES)
 
     def add_rows(self, keys: pa.Table, names: pa.Table) -> None:
         """Add rows: what recognises them (`ROWS`; a value once a row) and whom they name (`PEOPLE`)."""
@@ -67,6 +72,10 @@ class Matching:
         """Add stored records (`RECORDS`): each is recognised by its id and the key that it was once assigned."""
         for query in _STORED:
             self._insert(query, records)
+
+    def add_members(self, members: pa.Table) -> None:
+        """Add whom the records of stored contacts name (`MEMBERS`); only `links` needs it."""
+        self._add("member", members)
 
     def values(self, *rules: str) -> list[str]:
         """Return the values, each once, by which these rules recognise the rows."""
@@ -91,7 +100,7 @@ class Matching:
             if self._people(list(group), contacts.get(key, set()), names) >= self._threshold:
                 found.add(key)
         rows = [{"rule": rule, "value": value} for rule, value in sorted(found)]
-        self._add("barred", pa.Table.from_pylist(rows, schema=pa.schema(list(KNOWN)[:2])))
+        self._add("barred", pa.Table.from_pylist(rows, schema=BARRED))
         return found
 
     def groups(self, rows: int) -> NDArray[np.int64]:
@@ -100,9 +109,26 @@ class Matching:
         Rows hang together when a record, a business key, an identifier that nobody barred or a contact is theirs
         together, or when both hang together with a third.
         """
-        self._connection.execute(_TELLING)
         pairs = self._connection.sql(_PAIRS).to_arrow_table()
         return _components(rows, *(pairs[name].to_numpy() for name in ("row", "first")))
+
+    def links(self, rules: Sequence[str] = RULES) -> pa.Table:
+        """Return which stored contact each row is, or the several that it may be; nothing for rows that are new.
+
+        Args:
+            rules: The identity rules in their order; a record's own link and its business key come first.
+
+        Returns:
+            A table of `LINKS`; one candidate is the contact.
+        """
+        self._connection.execute(_NAMED)
+        self._connection.execute(_UNDECIDED)
+        found = []
+        for rule in (RECORD, KEY, *rules):
+            self._connection.execute(_EXACT if rule in (RECORD, KEY) else _ALIKE, {"rule": rule})
+            self._connection.execute(_DECIDED)
+            found.append(self._connection.sql("SELECT row, rule, candidates FROM hit").to_arrow_table())
+        return pa.concat_tables(found).cast(LINKS)
 
     def found(self) -> pa.Table:
         """Return which stored contacts rows may be: `row` and `contact`, each pair once."""
@@ -121,7 +147,7 @@ class Matching:
         return people(known, its_names, others)
 
     def _add(self, name: str, table: pa.Table) -> None:
-        self._insert(f"INSERT INTO {name} SELECT * FROM added", table)  # noqa: S608 (our own names)
+        self._insert(f"INSERT INTO {name} BY NAME FROM added", table)  # noqa: S608 (our own names)
 
     def _insert(self, query: str, table: pa.Table) -> None:
         self._connection.register("added", table)
@@ -158,7 +184,7 @@ def rows_of(keys: Iterable[tuple[int, str, str]]) -> pa.Table:
 
 
 def _identifier(row: tuple[Any, ...]) -> Identifier:
-    return (row[0], row[1])
+    return (str(row[0]), str(row[1]))
 
 
 def _components(rows: int, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -173,18 +199,29 @@ def _components(rows: int, left: NDArray[np.int64], right: NDArray[np.int64]) ->
             first = first[first]
 
 
+_TABLES = """
+CREATE TYPE rules AS ENUM ('record', 'key', 'email', 'phone', 'name');
+CREATE TABLE keyed (row BIGINT, rule rules, value VARCHAR);
+CREATE TABLE known (rule rules, value VARCHAR, contact VARCHAR);
+CREATE TABLE person (row BIGINT, first VARCHAR, last VARCHAR);
+CREATE TABLE member (contact VARCHAR, first VARCHAR, last VARCHAR);
+CREATE TABLE barred (rule rules, value VARCHAR);
+CREATE VIEW telling AS FROM keyed ANTI JOIN barred USING (rule, value);
+"""
+
 _STORED = (
-    f"INSERT INTO known SELECT '{RECORD}', crm_id, contact FROM added WHERE contact IS NOT NULL",
-    f"""INSERT INTO keyed SELECT row, '{KEY}', business_key FROM keyed JOIN added ON value = crm_id
-        WHERE rule = '{RECORD}' AND business_key IS NOT NULL""",
+    "INSERT INTO known SELECT 'record', crm_id, contact FROM added WHERE contact IS NOT NULL",
+    """INSERT INTO keyed SELECT row, 'key', business_key FROM keyed JOIN added ON value = crm_id
+        WHERE rule = 'record' AND business_key IS NOT NULL""",
 )
 
-_SUSPECTS = f"""
+_SUSPECTS = """
 CREATE OR REPLACE TEMP TABLE suspect AS
-SELECT rule, value, coalesce(contacts, 0) AS contacts
-FROM (SELECT rule, value, count(*) AS carriers FROM keyed WHERE rule IN {RULES} GROUP BY ALL)
-LEFT JOIN (SELECT rule, value, count(DISTINCT contact) AS contacts FROM known GROUP BY ALL) USING (rule, value)
-WHERE carriers + coalesce(contacts, 0) >= $threshold
+WITH carried AS (SELECT hash(rule, value) AS h, count(*) AS n FROM keyed WHERE rule NOT IN ('record', 'key') GROUP BY ALL),
+    stored AS (SELECT hash(rule, value) AS h, count(*) AS n FROM known WHERE rule NOT IN ('record', 'key') GROUP BY ALL),
+    many AS (SELECT h FROM carried LEFT JOIN stored USING (h) WHERE carried.n + coalesce(stored.n, 0) >= $threshold),
+    carriers AS (SELECT DISTINCT rule, value FROM keyed JOIN many ON h = hash(rule, value))
+SELECT rule, value, count(DISTINCT contact) AS contacts FROM carriers LEFT JOIN known USING (rule, value) GROUP BY ALL
 """
 
 _CARRIERS = f"""
@@ -200,9 +237,36 @@ SELECT DISTINCT rule, value, contact FROM suspect JOIN known USING (rule, value)
 WHERE suspect.contacts < $1 ORDER BY rule, value
 """
 
-_TELLING = """
-CREATE OR REPLACE TEMP TABLE telling AS SELECT row, rule, value FROM keyed ANTI JOIN barred USING (rule, value)
+_NAMED = """
+CREATE OR REPLACE TEMP TABLE named AS
+SELECT contact, min(first) AS first, max(first) AS other_first, min(last) AS last, max(last) AS other_last,
+    count(*) = count(last) AS all_have_last
+FROM member GROUP BY contact
 """
+
+_UNDECIDED = "CREATE OR REPLACE TEMP TABLE undecided AS FROM person"
+
+_HIT = """
+CREATE OR REPLACE TEMP TABLE hit AS
+SELECT row, $rule AS rule,
+    CASE WHEN min(contact) = max(contact) THEN [min(contact)] ELSE list_sort(list(DISTINCT contact)) END AS candidates
+FROM undecided JOIN telling USING (row) JOIN known USING (rule, value)
+"""
+
+_EXACT = _HIT + "WHERE telling.rule = $rule GROUP BY row"
+
+_ALIKE = (
+    _HIT
+    + """JOIN named USING (contact)
+WHERE telling.rule = $rule
+    AND ($rule <> 'phone' OR (undecided.last IS NOT NULL AND all_have_last))
+    AND coalesce(undecided.first = named.first AND undecided.first = other_first, true)
+    AND coalesce(undecided.last = named.last AND undecided.last = other_last, true)
+GROUP BY row
+"""
+)
+
+_DECIDED = "DELETE FROM undecided USING hit WHERE undecided.row = hit.row"
 
 _FOUND = "SELECT DISTINCT row, contact FROM telling JOIN known USING (rule, value)"
 

@@ -91,8 +91,12 @@ def recognised(normalized: pd.DataFrame, first: int) -> tuple[pa.Table, pa.Table
     for row, its in enumerate(records(normalized), start=first):
         if its["state"] == "ready":
             keys += _keys(row, its)
-            names.append((row, its.get("firstName"), its.get("lastName")))
+            names.append((row, _folded(its, "firstName"), _folded(its, "lastName")))
     return _table(keys, ROWS), _table(names, PEOPLE)
+
+
+def _folded(its: Mapping[str, Any], name: str) -> str | None:
+    return its[name].casefold() if name in its else None
 
 
 def _keys(row: int, its: Mapping[str, Any]) -> Iterator[Key]:
