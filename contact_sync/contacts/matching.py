@@ -147,7 +147,7 @@ class Matching:
         return people(known, its_names, others)
 
     def _add(self, name: str, table: pa.Table) -> None:
-        self._insert(f"INSERT INTO {name} BY NAME FROM added", table)  # noqa: S608 (our own names)
+        self._insert(f"INSERT INTO {name} BY NAME FROM added", table)
 
     def _insert(self, query: str, table: pa.Table) -> None:
         self._connection.register("added", table)

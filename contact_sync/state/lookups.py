@@ -9,18 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import (
-    JSON,
     ColumnElement,
     Connection,
-    FromClause,
     Select,
-    String,
-    bindparam,
     func,
     literal,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from contact_sync.contacts.identity import identifiers
 from contact_sync.contacts.matching import KEY, KNOWN, RECORD, RECORDS, RULES, Matching

@@ -7,6 +7,7 @@ is cut belongs to `portions`, planning one portion to `plan`, sending to `delive
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
@@ -19,10 +20,11 @@ from contact_sync.contacts.sharing import Identifier
 from contact_sync.contacts.window import Window
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.grace import deletes_earned
-from contact_sync.steps.plan import Terms, plan_portion
+from contact_sync.steps.plan import Planned, Terms, plan_portion
 from contact_sync.steps.portions import Cut, Portion, Read
-from contact_sync.steps.survey import survey
+from contact_sync.steps.survey import at_once, measure, survey
 from contact_sync.steps.tally import FEW_ROWS
+from contact_sync.steps.workers import Workers, workers
 
 PORTION = 10_000
 """Rows that are planned at once, with those that they hang together with."""
@@ -82,7 +84,7 @@ def plan_rows(
         limits=_limits(context, {0: removals}),
     )
     portion = Portion(0, {0: (np.arange(len(normalized)), normalized)})
-    return plan_portion(context.store, portion, terms).parts[0][1]
+    return plan_portion(context.store, terms, portion).parts[0][1]
 
 
 def shared_identifiers(context: SyncContext, windows: Sequence[Window]) -> frozenset[Identifier] | None:
@@ -90,7 +92,12 @@ def shared_identifiers(context: SyncContext, windows: Sequence[Window]) -> froze
 
     None where the windows are so small that they are counted when they are planned.
     """
-    return survey(context, len(windows), _stored(context, windows), at_once=PORTION).barred
+    read = _stored(context, windows)
+    run = measure(len(windows), read)
+    if run.rows <= PORTION:
+        return None
+    with workers(run.rows) as running:
+        return survey(context, run, read, running).barred
 
 
 def _stored(context: SyncContext, windows: Sequence[Window]) -> Read:
@@ -99,26 +106,34 @@ def _stored(context: SyncContext, windows: Sequence[Window]) -> Read:
 
 def _pieces(context: SyncContext, windows: Sequence[Window], read: Read) -> Iterator[tuple[int, pd.DataFrame]]:
     """Yield the plans of a run in the pieces that `read` reads, each with the number of its window."""
-    run = survey(context, len(windows), read, at_once=PORTION)
-    cut = Cut(read, run.sizes, run.first, run.found)
-    committing = {window: windows[: window + 1] for window, rows in run.removals.items() if rows}
-    terms = replace(
-        _terms(context, run.barred),
-        earned={window: deletes_earned(context, earlier) for window, earlier in committing.items()},
-    )
-    limits = _limits(context, run.removals)
-    if run.barred is None:
-        terms = replace(terms, limits=limits)
-    else:
-        terms = replace(terms, held=_held(context, cut, terms, limits))
-    yield from cut.together(plan_portion(context.store, portion, terms).parts for portion in cut.portions())
+    run = measure(len(windows), read)
+    with workers(run.rows) as running:
+        seen = survey(context, run, read, running) if run.rows > PORTION else at_once(run)
+        cut = Cut(read, run.sizes, seen.first, seen.found)
+        committing = {window: windows[: window + 1] for window, rows in run.removals.items() if rows}
+        earned = {window: deletes_earned(context, earlier) for window, earlier in committing.items()}
+        terms = replace(_terms(context, seen.barred), earned=earned)
+        limits = _limits(context, run.removals)
+        if seen.barred is None:
+            terms = replace(terms, limits=limits)
+        else:
+            terms = replace(terms, held=_held(context, running, cut, terms, limits))
+        yield from cut.together(made.parts for made in _planned(context, running, terms, cut.portions()))
+
+
+def _planned(
+    context: SyncContext, running: Workers, terms: Terms, portions: Iterable[Portion]
+) -> Iterator[Planned]:
+    return running.map(partial(plan_portion, context.store, terms), portions)
 
 
 def _terms(context: SyncContext, barred: frozenset[Identifier] | None) -> Terms:
     return Terms(context.source.name, context.settings.identity.shared_threshold, barred)
 
 
-def _held(context: SyncContext, cut: Cut, terms: Terms, limits: Mapping[int, int]) -> Mapping[int, str]:
+def _held(
+    context: SyncContext, running: Workers, cut: Cut, terms: Terms, limits: Mapping[int, int]
+) -> Mapping[int, str]:
     """Return why the deletes of a window are held, for each window that removes too many contacts.
 
     How many go is known when all portions are planned, and what is held changes the windows after it: a run that
@@ -127,9 +142,9 @@ def _held(context: SyncContext, cut: Cut, terms: Terms, limits: Mapping[int, int
     held: dict[int, str] = {}
     while len(held) < len(limits):
         removed = Counter[int]()
-        for portion in cut.portions():
-            if _removes(portion, limits):
-                removed.update(plan_portion(context.store, portion, replace(terms, held=held)).removed)
+        removing = (portion for portion in cut.portions() if _removes(portion, limits))
+        for planned in _planned(context, running, replace(terms, held=held), removing):
+            removed.update(planned.removed)
         reasons = {window: over(limits[window])(removed[window]) for window in limits if window not in held}
         window, why = next(((window, why) for window, why in reasons.items() if why), (None, None))
         if window is None or why is None:

@@ -59,7 +59,7 @@ class Planned:
     removed: Mapping[int, int]
 
 
-def plan_portion(store: Store, portion: Portion, terms: Terms) -> Planned:
+def plan_portion(store: Store, terms: Terms, portion: Portion) -> Planned:
     """Plan the windows of a portion in order, each seeing what the ones before it will have done.
 
     Raises:

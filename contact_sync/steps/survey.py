@@ -6,89 +6,100 @@ What belongs here: telling `contacts.matching` of the rows of a run and of what 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contact_sync.contacts.fields import EMAILS, NAMES, PHONES
 from contact_sync.contacts.identity import business_key, identifiers
-from contact_sync.contacts.matching import KEY, PEOPLE, RECORD, ROWS, Matching, open_matching
+from contact_sync.contacts.matching import KEY, PEOPLE, RECORD, ROWS, open_matching
 from contact_sync.contacts.schemas import records
 from contact_sync.contacts.sharing import Identifier
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.portions import Read, Rows
+from contact_sync.steps.workers import Workers
 
-COLUMNS = ("crm_id", "kind", "state", "merged_into", "account", *NAMES, *PHONES, *EMAILS)
+COLUMNS = ["crm_id", "kind", "state", "merged_into", "account", *NAMES, *PHONES, *EMAILS]
 """The columns of `normalized_contacts` that tell who a row is."""
 
 Key = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What a run is like.
+class Extent:
+    """How large a run is.
 
     Attributes:
         sizes: The rows of each piece, by window.
         removals: Rows that may remove a contact, by window.
+    """
+
+    sizes: Mapping[int, Sequence[int]]
+    removals: Mapping[int, int]
+
+    @property
+    def rows(self) -> int:
+        """The rows of all windows."""
+        return sum(map(sum, self.sizes.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """How the rows of a run hang together.
+
+    Attributes:
         first: For each row the first row that it hangs together with.
         barred: The identifiers that many people share; None for a run that is planned at once, where they are
             counted then.
         found: Which stored contacts rows may be (`row`, `contact`); None where that is looked up then.
     """
 
-    sizes: Mapping[int, Sequence[int]]
-    removals: Mapping[int, int]
     first: Rows
     barred: frozenset[Identifier] | None
     found: pa.Table | None
 
 
-def survey(context: SyncContext, windows: int, read: Read, *, at_once: int) -> Survey:
-    """Look a run over.
-
-    Args:
-        context: The sync.
-        windows: How many windows it has.
-        read: Reads them.
-        at_once: As many rows are planned at once, without a look at how they hang together.
-    """
+def measure(windows: int, read: Read) -> Extent:
+    """Measure a run of so many windows."""
     sizes: dict[int, list[int]] = defaultdict(list)
     removals: dict[int, int] = defaultdict(int)
     for window in range(windows):
         for piece in read(window):
             sizes[window].append(len(piece))
-            removals[window] += int((piece["kind"].to_pandas() != "upsert").sum())
-    rows = sum(map(sum, sizes.values()))
-    if rows <= at_once:
-        return Survey(sizes, removals, np.zeros(rows, dtype=np.int64), barred=None, found=None)
+            removals[window] += len(piece) - pc.sum(pc.equal(piece["kind"], "upsert"), min_count=0).as_py()
+    return Extent(sizes, removals)
+
+
+def survey(context: SyncContext, run: Extent, read: Read, running: Workers) -> Survey:
+    """Look over a run that is too large to be planned at once."""
     with open_matching(context.settings.identity.shared_threshold) as matching:
-        _tell(matching, windows, read)
+        pieces = (piece.select(COLUMNS) for window in run.sizes for piece in read(window))
+        first = 0
+        for rows, (keys, names) in zip(chain(*run.sizes.values()), running.map(recognised, pieces), strict=True):
+            matching.add_rows(_from(first, keys), _from(first, names))
+            first += rows
         context.store.learn(matching, context.source.name)
         barred = matching.bar_shared(context.store.names)
-        return Survey(sizes, removals, matching.groups(rows), frozenset(barred), matching.found())
+        return Survey(matching.groups(run.rows), frozenset(barred), matching.found())
 
 
-def _tell(matching: Matching, windows: int, read: Read) -> None:
-    first = 0
-    for window in range(windows):
-        for piece in read(window):
-            matching.add_rows(*recognised(piece.select(COLUMNS).to_pandas(), first))
-            first += len(piece)
+def at_once(run: Extent) -> Survey:
+    """Return what is known of a run that is planned at once."""
+    return Survey(np.zeros(run.rows, dtype=np.int64), barred=None, found=None)
 
 
-def recognised(normalized: pd.DataFrame, first: int) -> tuple[pa.Table, pa.Table]:
-    """Return what recognises rows of `normalized_contacts`, and whom they name.
+def _from(first: int, table: pa.Table) -> pa.Table:
+    return table.set_column(0, "row", pc.add(table["row"], first))
 
-    Args:
-        normalized: The rows.
-        first: The number of the first in its run.
-    """
+
+def recognised(normalized: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return what recognises rows of `normalized_contacts` (`ROWS`), and whom they name (`PEOPLE`)."""
     keys: list[Key] = []
     names: list[tuple[int, str | None, str | None]] = []
-    for row, its in enumerate(records(normalized), start=first):
+    for row, its in enumerate(records(normalized.to_pandas())):
         if its["state"] == "ready":
             keys += _keys(row, its)
             names.append((row, _folded(its, "firstName"), _folded(its, "lastName")))
