@@ -217,11 +217,12 @@ _STORED = (
 
 _SUSPECTS = """
 CREATE OR REPLACE TEMP TABLE suspect AS
-WITH carried AS (SELECT hash(rule, value) AS h, count(*) AS n FROM keyed WHERE rule NOT IN ('record', 'key') GROUP BY ALL),
-    stored AS (SELECT hash(rule, value) AS h, count(*) AS n FROM known WHERE rule NOT IN ('record', 'key') GROUP BY ALL),
-    many AS (SELECT h FROM carried LEFT JOIN stored USING (h) WHERE carried.n + coalesce(stored.n, 0) >= $threshold),
-    carriers AS (SELECT DISTINCT rule, value FROM keyed JOIN many ON h = hash(rule, value))
-SELECT rule, value, count(DISTINCT contact) AS contacts FROM carriers LEFT JOIN known USING (rule, value) GROUP BY ALL
+WITH carried AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM keyed WHERE rule > 'key' GROUP BY ALL),
+    stored AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM known WHERE rule > 'key' GROUP BY ALL),
+    many AS (FROM carried LEFT JOIN stored USING (hash) WHERE carried.n + coalesce(stored.n, 0) >= $threshold),
+    carriers AS (SELECT DISTINCT rule, value FROM keyed JOIN many ON many.hash = hash(rule, value))
+SELECT rule, value, count(DISTINCT contact) AS contacts
+FROM carriers LEFT JOIN known USING (rule, value) GROUP BY ALL
 """
 
 _CARRIERS = f"""
@@ -249,7 +250,8 @@ _UNDECIDED = "CREATE OR REPLACE TEMP TABLE undecided AS FROM person"
 _HIT = """
 CREATE OR REPLACE TEMP TABLE hit AS
 SELECT row, $rule AS rule,
-    CASE WHEN min(contact) = max(contact) THEN [min(contact)] ELSE list_sort(list(DISTINCT contact)) END AS candidates
+    CASE WHEN min(contact) = max(contact) THEN [min(contact)] ELSE list_sort(list(DISTINCT contact)) END
+        AS candidates
 FROM undecided JOIN telling USING (row) JOIN known USING (rule, value)
 """
 
@@ -279,4 +281,4 @@ by_value AS (SELECT rule, value, min(row) AS first FROM telling GROUP BY ALL HAV
 by_contact AS (SELECT contact, min(row) AS first FROM found GROUP BY ALL HAVING min(row) < max(row))
 SELECT row, first FROM telling JOIN by_value USING (rule, value) WHERE row <> first
 UNION ALL SELECT row, first FROM found JOIN by_contact USING (contact) WHERE row <> first
-"""
+"""  # noqa: S608 (our own names)

@@ -4,7 +4,9 @@ What belongs here: loading what the planner needs, and what holds for a whole ru
 store, so that it can be done in another process. Deciding belongs to `contacts.planning`, the run to `match`.
 """
 
+import gc
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -65,6 +67,23 @@ def plan_portion(store: Store, terms: Terms, portion: Portion) -> Planned:
     Raises:
         StateError: The state database cannot be read.
     """
+    with _no_garbage():
+        return _plan(store, terms, portion)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Keep the collector from looking for cycles among a million small objects, none of which are in one."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _plan(store: Store, terms: Terms, portion: Portion) -> Planned:
     directory = Directory(shared_threshold=terms.shared_threshold, barred=terms.barred or frozenset())
     frames = [frame for _, frame in portion.parts.values()]
     if portion.contacts is None:
