@@ -53,6 +53,9 @@ WAITING = "waits for its grace period (delivery.delete_grace_minutes): the perso
 """Why."""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+
 @dataclass(slots=True)
 class Decision:
     """A row of `normalized_contacts`, and what becomes of it; `left` is the contact that its record leaves."""
@@ -88,7 +91,7 @@ def plan_row(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason,
         "account": link.account if link else None,
         "business_key": link.business_key if link else None,
-        "fields": json.dumps(dict(link.fields), ensure_ascii=False) if link and link.contact else None,
+        "fields": _ENCODER.encode(dict(link.fields)) if link and link.contact else None,
         "request": decision.request.to_json() if decision.request else None,
-        "changes": json.dumps(decision.changes, ensure_ascii=False) if decision.changes else None,
+        "changes": _ENCODER.encode(decision.changes) if decision.changes else None,
     }

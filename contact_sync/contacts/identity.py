@@ -8,7 +8,7 @@ run, is still one person. No request is sent to find out.
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -101,12 +101,20 @@ def identifiers(account: str | None, fields: Contact) -> Iterator[tuple[str, str
 class Directory:
     """The links and contacts that a plan can see, indexed by what recognises them."""
 
-    def __init__(self, rules: IdentityRules | None = None) -> None:
-        """Start empty."""
+    def __init__(
+        self, rules: IdentityRules | None = None, barred: Collection[tuple[str, str]] = frozenset()
+    ) -> None:
+        """Start empty.
+
+        Args:
+            rules: What recognises people.
+            barred: Identifiers, by rule and value, that are known to be shared.
+        """
         self.rules = rules or IdentityRules()
         self._links: dict[RecordId, Link] = {}
         self._members: dict[str, set[RecordId]] = defaultdict(set)
         self._known_by: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        self._known_shared = barred
         self._barred: set[tuple[str, str]] = set()
         self._sent: dict[RecordId, Link] = {}
         self._unanswered: dict[str, list[Link]] = defaultdict(list)
@@ -121,6 +129,15 @@ class Directory:
     def members(self, contact: str) -> list[Link]:
         """Return the links of the records that are this contact, newest first."""
         return newest_first(self._links[record] for record in self._members.get(contact, ()))
+
+    def contact_of(self, record: RecordId) -> str | None:
+        """Return the contact that a record is, or may have become by a request without an answer."""
+        known = [link.contact for link in (self.link(record), self.sent(record)) if link]
+        return next((contact for contact in known if contact), None)
+
+    def carriers(self, rule: str, value: str) -> Collection[str]:
+        """Return the contacts that carry an identifier."""
+        return self._known_by.get((rule, value), {})
 
     def bar(self, rule: str, value: str) -> None:
         """Let an identifier link nobody: it is known to be shared."""
@@ -197,13 +214,13 @@ class Directory:
         found["business key"] = {
             one
             for one in self._known_by.get((KEY, link.business_key or ""), ())
-            if not any(contradict(link.fields, known) for known in self._fields_of(one))
+            if not any(contradict(link.fields, known) for known in self.fields_of(one))
         }
         found |= {rule: set() for rule in self.rules.rules}
         for rule, value in identifiers(link.account, link.fields):
             if rule in found and not self.is_shared(rule, value):
                 known = self._known_by.get((rule, value), {})
-                found[rule].update(one for one in known if may_be(rule, link.fields, self._fields_of(one)))
+                found[rule].update(one for one in known if may_be(rule, link.fields, self.fields_of(one)))
         for name, contacts in found.items():
             contacts.discard(str(left))
             if len(contacts) == 1:
@@ -218,11 +235,14 @@ class Directory:
 
     def is_shared(self, rule: str, value: str) -> bool:
         """Whether an identifier is one of too many contacts to link anybody."""
-        return (rule, value) in self._barred or (
-            len(self._known_by.get((rule, value), ())) >= self.rules.shared_threshold
+        return (
+            (rule, value) in self._barred
+            or (rule, value) in self._known_shared
+            or (len(self._known_by.get((rule, value), ())) >= self.rules.shared_threshold)
         )
 
-    def _fields_of(self, contact: str) -> list[Contact]:
+    def fields_of(self, contact: str) -> list[Contact]:
+        """Return what is known of a contact: what its records say, or as it was seen."""
         records = [member.fields for member in (*self.members(contact), *self.unanswered(contact))]
         return records or ([self._seen[contact].fields] if contact in self._seen else [])
 

@@ -27,9 +27,29 @@ from contact_sync.contacts.schemas import DEDUP_MATCHES, frame_of, records
 from contact_sync.contacts.splitting import has_become_another
 from contact_sync.contacts.touched import TouchedContacts
 
+Guard = Callable[[int], str | None]
+"""Told how many contacts a plan would remove from Genesys; says why none of them may go, or None."""
+
 
 def _always(_deleted_at: datetime) -> bool:
     return True
+
+
+def _unguarded(_removed: int) -> str | None:
+    return None
+
+
+def over(limit: int) -> Guard:
+    """Return the guard that lets at most `limit` contacts go."""
+
+    def guard(removed: int) -> str | None:
+        why = (
+            f"{removed} contacts would be removed, over the limit of {limit} (delivery.max_deletes, "
+            "delivery.max_delete_share): look at them, then run again with --allow-deletes"
+        )
+        return why if removed > limit else None
+
+    return guard
 
 
 def make_plan(
@@ -37,7 +57,7 @@ def make_plan(
     directory: Directory,
     *,
     source: str,
-    max_removals: int | None = None,
+    guard: Guard = _unguarded,
     earned: Callable[[datetime], bool] = _always,
     kept: Collection[str] = (),
 ) -> pd.DataFrame:
@@ -47,8 +67,8 @@ def make_plan(
         normalized: A frame that keeps `schemas.NORMALIZED_CONTACTS`.
         directory: What is known of its records and of every contact that they may be; changed by the plan.
         source: The CRM source's name.
-        max_removals: If the window would remove more contacts than this from Genesys, none is removed: those
-            deletes are held by the rule `DELETE_GUARD`. None: any number may go.
+        guard: Asked once, before removals are planned. If it says why none may go, all deletes of contacts that
+            nobody else keeps alive are held by the rule `DELETE_GUARD`.
         earned: Whether a delete that the CRM recorded at an instant may take the contact out of Genesys now. One
             that may not is planned by the rule `DELETE_GRACE`, without a request, and not accepted.
         kept: Fields that a record keeps as delivered when the CRM has emptied them.
@@ -63,7 +83,7 @@ def make_plan(
     removals = [i for i in order if rows[i]["kind"] != "upsert"]
     planner.note_merges([rows[i] for i in removals])
     decisions = {i: planner.decide(rows[i]) for i in order[: len(order) - len(removals)]}
-    planner.guard([rows[i] for i in removals], max_removals)
+    planner.guard([rows[i] for i in removals], guard)
     decisions |= {i: planner.decide(rows[i]) for i in removals}
     planner.touched.attach_requests([decisions[i] for i in order])
     return frame_of(DEDUP_MATCHES, (plan_row(decisions[i]) for i in range(len(rows))))
@@ -83,26 +103,23 @@ class _Planner:
         self._merges: dict[str, str] = {}
         self._deleted: set[str] = set()
         self._guarded: set[str] = set()
-        self._why_guarded = ""
+        self._why_guarded: str | None = None
 
     def note_merges(self, removals: Sequence[Mapping[str, Any]]) -> None:
         """Remember which records of the window were merged into which in the CRM, and which were deleted."""
         self._merges = {row["crm_id"]: row["merged_into"] for row in removals if "merged_into" in row}
         self._deleted = {row["crm_id"] for row in removals if row["kind"] == "delete"}
 
-    def guard(self, removals: Sequence[Mapping[str, Any]], limit: int | None) -> None:
-        """Hold the deletes of contacts that nobody else keeps alive, if there are more of them than `limit`."""
+    def guard(self, removals: Sequence[Mapping[str, Any]], guard: Guard) -> None:
+        """Hold the deletes of contacts that nobody else keeps alive, if `guard` says so."""
         ready = [row for row in removals if row["state"] == "ready" and not self._is_stale(row)]
         live = [row for row in ready if not self._survivor(row)]
         leaving = {(self._source, row["crm_id"]) for row in live}
         contacts = {link.contact for record in leaving if (link := self._directory.link(record)) and link.contact}
         gone = {one for one in contacts if all(link.record in leaving for link in self._directory.members(one))}
-        if limit is not None and len(gone) > limit:
+        self._why_guarded = guard(len(gone))
+        if self._why_guarded:
             self._guarded = gone
-            self._why_guarded = (
-                f"{len(gone)} contacts would be removed, over the limit of {limit} (delivery.max_deletes, "
-                "delivery.max_delete_share): look at them, then run again with --allow-deletes"
-            )
 
     def decide(self, row: Mapping[str, Any]) -> Decision:
         """Decide what to do with one row, and let the directory know."""

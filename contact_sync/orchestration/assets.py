@@ -69,8 +69,8 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
         """The plan: who is who, what to do and why. Stopping here is the dry run."""
         with sync.open(settings, context.run.tags) as opened:
             windows = windows_of_run(context, frequency)
-            plans = match(opened, windows).values()
-            held = sum(int((plan["rule"] == DELETE_GUARD).sum()) for plan in plans)
+            match(opened, windows)
+            held = sum(opened.tally("dedup_matches", window).values["rule"][DELETE_GUARD] for window in windows)
             return _result(context, opened, "dedup_matches", windows, checks.no_mass_delete(held))
 
     @asset(deps=[dedup_matches], kinds={"genesys", "parquet"}, pool=GENESYS_POOL)

@@ -1,14 +1,15 @@
-"""Writing many rows at once, the fast way of each database.
+"""Many rows at once, the fast way of each database: written, or asked for by many values.
 
 Measured for 100,000 rows: on SQLite the driver's own executemany is 1.8 times as fast as SQLAlchemy's; on
 PostgreSQL, COPY into a temporary table and one merge is 1.8 times as fast as executemany. What belongs here:
-getting rows into a table. Which rows belongs to `store`.
+getting rows into a table, and the condition that finds them. Which rows belongs to `store`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import JSON, ColumnElement, Connection, FromClause, String, Table, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -44,6 +45,17 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, newer_b
         f"INSERT INTO {table.name} ({listed}) VALUES ({marks}) {merge}",  # noqa: S608 (our own names)
         list(_tuples(connection, table, columns, rows)),
     )
+
+
+def among(connection: Connection, column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that `column` is one of `values`, however many: they are one bound array."""
+    return column.in_(select(_bound(connection, sorted(values)).c.value))
+
+
+def _bound(connection: Connection, values: Sequence[str]) -> FromClause:
+    if connection.dialect.name == "postgresql":
+        return func.unnest(bindparam(None, values, ARRAY(String))).table_valued("value")
+    return func.json_each(bindparam(None, values, JSON)).table_valued("value")
 
 
 def chunks(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:

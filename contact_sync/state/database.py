@@ -6,7 +6,7 @@ What belongs here: the engine and its version. What is stored belongs to `tables
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 _SETTING = "CONTACT_SYNC_STATE_URL"
 _MIGRATION_LOCK = 7_302_110
 _LOCK_SECONDS = 30
+_READS_ONLY = "contact_sync_reads_only"
 
 
 class StateError(Exception):
@@ -103,6 +104,15 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             f"the state database failed ({type(cause).__name__}, {code}): nothing of this step was stored; check "
             "that it is reachable and has space, then run again"
         ) from None
+
+
+def reading(engine: Engine) -> AbstractContextManager[Connection]:
+    """Open a transaction that only reads: several may do so at once, and while another writes.
+
+    Raises:
+        StateError: As `transaction` does.
+    """
+    return transaction(engine.execution_options(**{_READS_ONLY: True}))
 
 
 @contextmanager
@@ -198,7 +208,8 @@ def _use_wal(cursor: DBAPICursor) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     # A read that later writes cannot be upgraded under another writer; taking the lock first makes it wait.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads_only = connection.get_execution_options().get(_READS_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
 def _migrate(connection: Connection) -> None:

@@ -157,12 +157,21 @@ class FrameStore:
         Raises:
             StateError: There is none, or its file is damaged.
         """
+        for table in self.tables(asset, window, columns, rows):
+            yield table.to_pandas()
+
+    def tables(
+        self, asset: str, window: Window, columns: Sequence[str] | None = None, rows: int = PIECE
+    ) -> Iterator[pa.Table]:
+        """Yield `pieces` as Arrow tables, which are cheap to select from."""
         with self._opened(asset, window) as file:
             if not file.metadata.num_rows:
-                yield file.read(columns=columns).to_pandas()
-            for group in range(file.num_row_groups):  # one by one: an iterator keeps the bytes of all that it read
-                for batch in file.iter_batches(rows, row_groups=[group], columns=columns):
-                    yield pa.Table.from_batches([batch]).to_pandas()
+                yield file.read(columns=columns)
+            step = max(1, rows // PIECE)
+            for first in range(0, file.num_row_groups, step):  # an iterator keeps the bytes of all that it read
+                groups = range(first, min(first + step, file.num_row_groups))
+                for batch in file.iter_batches(rows, row_groups=list(groups), columns=columns):
+                    yield pa.Table.from_batches([batch])
 
     def has(self, asset: str, window: Window) -> bool:
         """Tell whether there is a frame of an asset and window."""

@@ -4,22 +4,26 @@ What belongs here: set-based reads and writes of links on one open transaction. 
 belongs to `mirror`, finding those that a record may be to `lookup`, transactions to `store`.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, tuple_
 
 from contact_sync.contacts.identity import Link, RecordId
-from contact_sync.state.bulk import chunks, upsert
+from contact_sync.state.bulk import among, chunks, upsert
 from contact_sync.state.tables import CONTACT_LINK, IN_FLIGHT
 
 
 def of_records(connection: Connection, records: Sequence[RecordId]) -> list[Link]:
     """Return the links of the records that have one, tombstones too."""
     table = CONTACT_LINK.c
+    ids: dict[str, list[str]] = defaultdict(list)
+    for source, crm_id in records:
+        ids[source].append(crm_id)
     links: list[Link] = []
-    for chunk in chunks(records):
-        query = select(CONTACT_LINK).where(tuple_(table.source, table.crm_id).in_(chunk))
+    for source, its in ids.items():
+        query = select(CONTACT_LINK).where(table.source == source, among(connection, table.crm_id, its))
         links += map(_link, connection.execute(query))
     return links
 
@@ -55,9 +59,8 @@ def unanswered(connection: Connection) -> list[Link]:
 
 def members_of(connection: Connection, contacts: Collection[str]) -> Iterator[Link]:
     """Yield the links of contacts."""
-    for chunk in chunks(sorted(contacts)):
-        query = select(CONTACT_LINK).where(CONTACT_LINK.c.contact.in_(chunk))
-        yield from map(_link, connection.execute(query))
+    query = select(CONTACT_LINK).where(among(connection, CONTACT_LINK.c.contact, contacts))
+    yield from map(_link, connection.execute(query))
 
 
 def _link(row: Row[Any]) -> Link:

@@ -1,75 +1,98 @@
 """Looking up whom records may be: all that a plan has to know, and no more.
 
-What belongs here: which links and contacts a set of records can touch, on one open transaction. Deciding who is
-who belongs to `contacts.identity`.
+What belongs here: which links and contacts a set of records can touch, by index, on one open transaction. Deciding
+who is who belongs to `contacts.identity`, thin columns of very many contacts to `stock`.
 """
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, select
 
-from contact_sync.contacts.identity import Directory, Link, identifiers
+from contact_sync.contacts.fields import Contact
+from contact_sync.contacts.identity import Directory, Link, RecordId, identifiers
 from contact_sync.contacts.seen import KEY, mark
 from contact_sync.state import links as linked
 from contact_sync.state import mirror
-from contact_sync.state.bulk import chunks
+from contact_sync.state.bulk import among
 from contact_sync.state.tables import CONTACT_LINK, MIRROR_IDENTIFIER
 
 
 def fill(connection: Connection, directory: Directory, links: Sequence[Link]) -> None:
     """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
-    unanswered = linked.unanswered(connection)
     known = linked.of_records(connection, [link.record for link in links])
-    contacts = {link.contact for link in (*known, *unanswered) if link.contact}
-    contacts |= _contacts_by_key(connection, {link.business_key for link in links if link.business_key})
-    contacts |= _contacts_by_external_id(connection, links)
+    keys = {link.business_key for link in (*known, *links) if link.business_key}
+    contacts = _contacts_by_key(connection, keys)
+    contacts |= _contacts_by_external_id(connection, {link.record for link in links}, keys)
     contacts |= _contacts_by_identifier(connection, directory, links)
-    for link in (*known, *linked.members_of(connection, contacts)):
+    _learn(connection, directory, known, contacts)
+
+
+def load(
+    connection: Connection, directory: Directory, records: Sequence[RecordId], contacts: Collection[str]
+) -> None:
+    """Tell `directory` all that is known of records and of contacts that have been found before."""
+    _learn(connection, directory, linked.of_records(connection, records), contacts)
+
+
+def names(connection: Connection, contacts: Collection[str]) -> Mapping[str, Sequence[Contact]]:
+    """Return what is known of contacts: what their records say, also those of unanswered requests, or as seen."""
+    said: dict[str, list[Contact]] = defaultdict(list)
+    for link in (*linked.members_of(connection, contacts), *linked.unanswered(connection)):
+        if link.contact in contacts:
+            said[str(link.contact)].append(link.fields)
+    for contact in mirror.seen(connection, set(contacts) - said.keys()):
+        said[contact.contact].append(contact.fields)
+    return said
+
+
+def _learn(connection: Connection, directory: Directory, known: Sequence[Link], contacts: Collection[str]) -> None:
+    unanswered = linked.unanswered(connection)
+    all_of_them = {link.contact for link in (*known, *unanswered) if link.contact}.union(contacts)
+    for link in (*known, *linked.members_of(connection, all_of_them)):
         directory.learn(link)
     for link in unanswered:
         directory.learn_unanswered(link)
-    for contact in mirror.seen(connection, contacts):
+    for contact in mirror.seen(connection, all_of_them):
         directory.learn_seen(contact)
 
 
 def _contacts_by_key(connection: Connection, keys: Collection[str]) -> set[str]:
     table = CONTACT_LINK.c
-    found: set[str] = set()
-    for chunk in chunks(sorted(keys)):
-        query = select(table.contact).where(table.business_key.in_(chunk), table.contact.is_not(None))
-        found.update(connection.execute(query).scalars())
-    return found
+    query = select(table.contact).where(among(connection, table.business_key, keys), table.contact.is_not(None))
+    return set(connection.execute(query).scalars())
+
+
+def _contacts_by_external_id(
+    connection: Connection, records: Collection[RecordId], keys: Collection[str]
+) -> set[str]:
+    """Return the contacts that carry an external id of a record in Genesys, whether or not they are linked."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for rule, value in map(mark, {*records, *((KEY, key) for key in keys)}):
+        wanted[rule].add(value)
+    return set().union(*(_carriers(connection, rule, values) for rule, values in wanted.items()))
 
 
 def _contacts_by_identifier(connection: Connection, directory: Directory, links: Sequence[Link]) -> set[str]:
     """Return the contacts that share an identifier with a record; bar those that too many contacts share."""
     table = MIRROR_IDENTIFIER.c
-    wanted = {(value, rule) for link in links for rule, value in identifiers(link.account, link.fields)}
-    telling: list[tuple[str, str]] = []
-    for chunk in chunks(sorted(wanted)):
-        pair = tuple_(table.value, table.rule)
-        counted = (
-            select(table.value, table.rule, func.count()).where(pair.in_(chunk)).group_by(table.value, table.rule)
-        )
-        for value, rule, count in connection.execute(counted):
-            if count >= directory.rules.shared_threshold:
-                directory.bar(rule, value)
-            else:
-                telling.append((value, rule))
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for link in links:
+        for rule, value in identifiers(link.account, link.fields):
+            wanted[rule].add(value)
     found: set[str] = set()
-    for chunk in chunks(telling):
-        query = select(table.contact).where(tuple_(table.value, table.rule).in_(chunk))
-        found.update(connection.execute(query).scalars())
+    for rule, values in wanted.items():
+        ours = (table.rule == rule, among(connection, table.value, values))
+        counted = select(table.value, func.count()).where(*ours).group_by(table.value)
+        counts = dict(map(tuple, connection.execute(counted)))
+        shared = {value for value, count in counts.items() if count >= directory.rules.shared_threshold}
+        for value in shared:
+            directory.bar(rule, value)
+        found |= _carriers(connection, rule, counts.keys() - shared)
     return found
 
 
-def _contacts_by_external_id(connection: Connection, links: Sequence[Link]) -> set[str]:
-    """Return the contacts that carry an external id of a record in Genesys, whether or not they are linked."""
+def _carriers(connection: Connection, rule: str, values: Collection[str]) -> set[str]:
     table = MIRROR_IDENTIFIER.c
-    keys = {(KEY, link.business_key) for link in links if link.business_key}
-    wanted = [(value, rule) for rule, value in map(mark, {link.record for link in links} | keys)]
-    found: set[str] = set()
-    for chunk in chunks(sorted(wanted)):
-        query = select(table.contact).where(tuple_(table.value, table.rule).in_(chunk))
-        found.update(connection.execute(query).scalars())
-    return found
+    query = select(table.contact).where(table.rule == rule, among(connection, table.value, values))
+    return set(connection.execute(query).scalars())

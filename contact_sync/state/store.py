@@ -7,18 +7,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
+from contact_sync.contacts.fields import Contact
 from contact_sync.contacts.identity import Directory, Link, RecordId
+from contact_sync.contacts.matching import Matching
 from contact_sync.contacts.seen import Seen
 from contact_sync.contacts.window import Window
 from contact_sync.state import links as linked
-from contact_sync.state import lookup, mirror
+from contact_sync.state import lookup, mirror, stock
 from contact_sync.state import retries as retry_queue
 from contact_sync.state.bulk import chunks, upsert
-from contact_sync.state.database import transaction
+from contact_sync.state.database import open_database, reading, transaction
 from contact_sync.state.lock import delivery_lock
 from contact_sync.state.retries import QueueDepth, QueueState
 from contact_sync.state.tables import AUDIT, CONTACT_LINK, EXTERNAL_ORGANIZATION, UNMAPPED_FIELD, WINDOW_LEDGER
@@ -62,9 +65,13 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def __reduce__(self) -> tuple[Callable[[str], "Store"], tuple[str]]:
+        """Be opened anew in another process."""
+        return _opened, (self._engine.url.render_as_string(hide_password=False),)
+
     def reading(self) -> AbstractContextManager[Connection]:
         """Open a transaction for several queries that belong together, such as those of `lives`."""
-        return transaction(self._engine)
+        return reading(self._engine)
 
     def delivery_lock(self) -> AbstractContextManager[Callable[[], None]]:
         """Keep other processes from delivering until the block ends; see `state.lock`."""
@@ -72,8 +79,23 @@ class Store:
 
     def fill(self, directory: Directory, links: Sequence[Link]) -> None:
         """Tell `directory` all that is known of the records of `links` and of every contact that they may be."""
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             lookup.fill(connection, directory, links)
+
+    def load(self, directory: Directory, records: Sequence[RecordId], contacts: Collection[str]) -> None:
+        """Tell `directory` all that is known of records and of contacts that have been found before."""
+        with reading(self._engine) as connection:
+            lookup.load(connection, directory, records, contacts)
+
+    def learn(self, matching: Matching, source: str) -> None:
+        """Tell `matching` what recognises the stored contacts that its rows, of `source`, may be."""
+        with reading(self._engine) as connection:
+            stock.learn(connection, matching, source)
+
+    def names(self, contacts: Collection[str]) -> Mapping[str, Sequence[Contact]]:
+        """Return what the records of contacts say, by contact."""
+        with reading(self._engine) as connection:
+            return lookup.names(connection, contacts)
 
     def send(self, links: Sequence[Link]) -> None:
         """Remember records as a request is about to carry them; `record` forgets them with the answer.
@@ -272,3 +294,9 @@ class Store:
         with transaction(self._engine) as connection:
             records, contacts = connection.execute(query).one()
         return {"records": records, "contacts": contacts}
+
+
+@cache
+def _opened(url: str) -> Store:
+    """Return the store at `url`, the same for a process's whole life."""
+    return Store(open_database(url))

@@ -12,10 +12,11 @@ from datetime import datetime
 import pandas as pd
 
 from contact_sync.contacts.schemas import GENESYS_UPSERTS, OUTCOMES, frame_of
+from contact_sync.contacts.sharing import Identifier
 from contact_sync.contacts.window import Window
 from contact_sync.state.frames import PIECE, FrameWriter
 from contact_sync.steps.context import SyncContext
-from contact_sync.steps.match import new_directory, plan_rows
+from contact_sync.steps.match import plan_rows, shared_identifiers
 from contact_sync.steps.outcomes import Outcomes
 from contact_sync.steps.sending import Sender
 from contact_sync.steps.tally import Tally
@@ -147,10 +148,11 @@ class _Delivery:
 
     def _carry_out(self, file: FrameWriter, rows: int, confirm: Callable[[], None]) -> None:
         file.append(frame_of(GENESYS_UPSERTS, []))
+        barred = shared_identifiers(self._context, [self._window]) if rows > PIECE else None
         for portion in self._portions(rows):
             if len(portion):
                 confirm()
-                self._deliver(portion.reset_index(drop=True), file, rows)
+                self._deliver(portion.reset_index(drop=True), file, rows, barred)
 
     def _portions(self, rows: int) -> Iterator[pd.DataFrame]:
         """Yield the window in what is planned at once: whole where it fits, else its upserts before its removals.
@@ -168,9 +170,11 @@ class _Delivery:
             yield piece[is_upsert]
         yield pd.concat(removals)
 
-    def _deliver(self, normalized: pd.DataFrame, file: FrameWriter, rows: int) -> None:
+    def _deliver(
+        self, normalized: pd.DataFrame, file: FrameWriter, rows: int, barred: frozenset[Identifier] | None
+    ) -> None:
         context = self._context
-        plan = plan_rows(context, normalized, new_directory(context), [self._window])
+        plan = plan_rows(context, normalized, [self._window], barred)
         outcomes = Outcomes(context, _OfWindow(context, self._window), self._run_id, plan)
         self._sender.carry_out(outcomes, lambda ended: self._tell(ended, rows))
         frame = outcomes.frame()

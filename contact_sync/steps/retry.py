@@ -24,7 +24,7 @@ from contact_sync.state.frames import PIECE
 from contact_sync.state.store import Delivery
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.extract import delta_of
-from contact_sync.steps.match import new_directory, plan_rows
+from contact_sync.steps.match import plan_rows
 from contact_sync.steps.outcomes import Outcomes
 from contact_sync.steps.sending import Sender
 
@@ -125,7 +125,7 @@ class _Attempt:
         changes = self._changes()
         delta = delta_of(context, changes.values())
         normalized = normalize_frame(delta, context.settings.registry)
-        plan = plan_rows(context, normalized, new_directory(context))
+        plan = plan_rows(context, normalized)
         outcomes = Outcomes(context, _OfQueue(self._queued, delta), self._run_id, plan)
         sender.carry_out(outcomes)
         gone = [self._dead(row, GONE) for crm_id, row in self._queued.items() if crm_id not in changes]

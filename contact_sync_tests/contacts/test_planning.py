@@ -7,7 +7,7 @@ import pytest
 
 from contact_sync.contacts.decisions import DELETE_GUARD, TOGETHER
 from contact_sync.contacts.identity import Directory, Link
-from contact_sync.contacts.planning import make_plan
+from contact_sync.contacts.planning import Guard, make_plan, over
 from contact_sync.contacts.requests import ContactRequest, combine, external_ids
 from contact_sync.contacts.schemas import DEDUP_MATCHES, check
 from contact_sync.contacts.seen import KEY
@@ -23,9 +23,9 @@ def directory(*links: Link) -> Directory:
     return known
 
 
-def plan(known: Directory, *rows: Mapping[str, Any], max_removals: int | None = None) -> pd.DataFrame:
+def plan(known: Directory, *rows: Mapping[str, Any], guard: Guard = lambda _removed: None) -> pd.DataFrame:
     frame = normalized(*rows)
-    made = check(DEDUP_MATCHES, make_plan(frame, known, source="crm", max_removals=max_removals))
+    made = check(DEDUP_MATCHES, make_plan(frame, known, source="crm", guard=guard))
     assert column(made, "crm_id") == column(frame, "crm_id")
     return made
 
@@ -309,7 +309,7 @@ def test_no_person_shows_in_a_repr() -> None:
 def three_leave_and_one_changes(limit: int) -> pd.DataFrame:
     known = directory(*(link(str(number), f"G{number}", person(number)) for number in range(1, 5)))
     leaving = [record(str(number), kind="delete", at=1) for number in range(1, 4)]
-    return plan(known, *leaving, record("4", person(4, title="Dr"), at=1), max_removals=limit)
+    return plan(known, *leaving, record("4", person(4, title="Dr"), at=1), guard=over(limit))
 
 
 def test_as_many_deletes_as_allowed_go() -> None:
@@ -326,13 +326,13 @@ def test_one_delete_too_many_holds_them_all_and_nothing_else() -> None:
 
 def test_a_contact_that_another_record_keeps_is_no_removal() -> None:
     known = directory(link("1", "G1", ANA), link("2", "G1", ANA))
-    assert column(plan(known, record("1", kind="delete", at=1), max_removals=0), "action") == ["delete"]
+    assert column(plan(known, record("1", kind="delete", at=1), guard=over(0)), "action") == ["delete"]
 
 
 def test_records_that_leave_a_contact_together_are_one_removal() -> None:
     known = directory(link("1", "G1", ANA), link("2", "G1", ANA))
     rows = [record(crm_id, kind="delete", at=1) for crm_id in ("1", "2")]
-    assert column(plan(known, *rows, max_removals=1), "action") == ["delete", "delete"]
+    assert column(plan(known, *rows, guard=over(1)), "action") == ["delete", "delete"]
 
 
 def test_a_reindex_of_everybody_is_no_mass_delete() -> None:
@@ -340,11 +340,11 @@ def test_a_reindex_of_everybody_is_no_mass_delete() -> None:
     known = directory(*(link(f"old{i}", f"G{i}", one, account="A") for i, one in enumerate(people)))
     old = [record(f"old{i}", kind="delete", at=1) for i in range(len(people))]
     new = [record(f"new{i}", one, account="A", at=1) for i, one in enumerate(people)]
-    made = plan(known, *old, *new, max_removals=0)
+    made = plan(known, *old, *new, guard=over(0))
     assert column(made, "action") == [*["delete"] * 5, *["update"] * 5]
 
 
 def test_a_delete_that_is_out_of_date_does_not_count() -> None:
     known = directory(link("1", "G1", ANA, at=2), link("2", "G2", person(2)))
     rows = [record("1", kind="delete", at=1), record("2", kind="delete", at=1)]
-    assert column(plan(known, *rows, max_removals=1), "action") == ["unchanged", "delete"]
+    assert column(plan(known, *rows, guard=over(1)), "action") == ["unchanged", "delete"]

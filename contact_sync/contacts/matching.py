@@ -1,0 +1,284 @@
+"""Who may be whom among a million: records and contacts joined, in sets, by what recognises them.
+
+DuckDB in memory; no extension is fetched, and nothing is stored but what a large run spills to a private folder.
+What belongs here: joining, counting and grouping. What an identifier is belongs to `identity`; which contact a
+record becomes is decided row by row in `planning`, since each decision changes what the next one sees.
+"""
+
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contact_sync.contacts.fields import Contact
+from contact_sync.contacts.identity import NEW
+from contact_sync.contacts.sharing import Identifier, people
+
+RECORD, EXTERNAL, KEY = "record", "external", "key"
+"""The rules that find a contact by CRM id, by external id in Genesys, and by business key; nobody shares these."""
+
+RULES = ("email", "phone", "name")
+"""The rules that find a contact by an identifier, strongest first."""
+
+ROWS = pa.schema([("row", pa.int64()), ("rule", pa.string()), ("value", pa.string())])
+"""What recognises the rows of a run: one line for each row and value."""
+
+PEOPLE = pa.schema([("row", pa.int64()), ("first", pa.string()), ("last", pa.string())])
+"""Whom rows name, case-folded; null for a name that is not known."""
+
+MEMBERS = pa.schema([("contact", pa.string()), ("first", pa.string()), ("last", pa.string())])
+"""Whom the records of a stored contact name, likewise; one line for each record."""
+
+LINKS = pa.schema([("row", pa.int64()), ("rule", pa.string()), ("candidates", pa.list_(pa.string()))])
+"""What the rules say of rows: the first rule that finds a contact, and what it finds, sorted."""
+
+KNOWN = pa.schema([("rule", pa.string()), ("value", pa.string()), ("contact", pa.string())])
+"""What recognises the stored contacts."""
+
+BARRED = pa.schema([("rule", pa.string()), ("value", pa.string())])
+"""What identifies nobody."""
+
+RECORDS = pa.schema([("crm_id", pa.string()), ("business_key", pa.string()), ("contact", pa.string())])
+"""Stored records; without a contact they are deleted."""
+
+_MEMORY = "1GB"
+
+
+class Matching:
+    """The rows of a run and the stored contacts, by what recognises them."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, shared_threshold: int) -> None:
+        """Use `open_matching`."""
+        self._connection = connection
+        self._threshold = shared_threshold
+        connection.execute(_TABLES)
+
+    def add_rows(self, keys: pa.Table, names: pa.Table) -> None:
+        """Add rows: what recognises them (`ROWS`; a value once a row) and whom they name (`PEOPLE`)."""
+        self._add("keyed", keys)
+        self._add("person", names)
+
+    def add_known(self, known: pa.Table) -> None:
+        """Add what recognises stored contacts (`KNOWN`)."""
+        self._add("known", known)
+
+    def add_records(self, records: pa.Table) -> None:
+        """Add stored records (`RECORDS`): each is recognised by its id and the key that it was once assigned."""
+        for query in _STORED:
+            self._insert(query, records)
+
+    def add_members(self, members: pa.Table) -> None:
+        """Add whom the records of stored contacts name (`MEMBERS`); only `links` needs it."""
+        self._add("member", members)
+
+    def values(self, *rules: str) -> list[str]:
+        """Return the values, each once, by which these rules recognise the rows."""
+        query = "SELECT DISTINCT value FROM keyed WHERE list_contains($1, rule)"
+        return [value for (value,) in self._fetch(query, list(rules))]
+
+    def bar_shared(
+        self, names_of: Callable[[Collection[str]], Mapping[str, Sequence[Contact]]]
+    ) -> set[Identifier]:
+        """Bar the identifiers that too many people carry, and return them.
+
+        Args:
+            names_of: Returns the names of the records of stored contacts, by contact.
+        """
+        self._connection.execute(_SUSPECTS, {"threshold": self._threshold})
+        found = set(self._fetch("SELECT rule, value FROM suspect WHERE contacts >= $1", self._threshold))
+        carriers = self._fetch(_CARRIERS, self._threshold)
+        known = self._fetch(_CARRYING, self._threshold)
+        names = names_of({contact for *_, contact in known})
+        contacts = {key: {contact for *_, contact in group} for key, group in groupby(known, key=_identifier)}
+        for key, group in groupby(carriers, key=_identifier):
+            if self._people(list(group), contacts.get(key, set()), names) >= self._threshold:
+                found.add(key)
+        rows = [{"rule": rule, "value": value} for rule, value in sorted(found)]
+        self._add("barred", pa.Table.from_pylist(rows, schema=BARRED))
+        return found
+
+    def groups(self, rows: int) -> NDArray[np.int64]:
+        """Return for each of the run's `rows` the first row that it hangs together with; itself, if it is alone.
+
+        Rows hang together when a record, a business key, an identifier that nobody barred or a contact is theirs
+        together, or when both hang together with a third.
+        """
+        pairs = self._connection.sql(_PAIRS).to_arrow_table()
+        return _components(rows, *(pairs[name].to_numpy() for name in ("row", "first")))
+
+    def links(self, rules: Sequence[str] = RULES) -> pa.Table:
+        """Return which stored contact each row is, or the several that it may be; nothing for rows that are new.
+
+        Args:
+            rules: The identity rules in their order; a record's own link and its business key come first.
+
+        Returns:
+            A table of `LINKS`; one candidate is the contact.
+        """
+        self._connection.execute(_NAMED)
+        self._connection.execute(_UNDECIDED)
+        found = []
+        for rule in (RECORD, EXTERNAL, KEY, *rules):
+            self._connection.execute(_EXACT if rule in (RECORD, EXTERNAL, KEY) else _ALIKE, {"rule": rule})
+            self._connection.execute(_DECIDED)
+            found.append(self._connection.sql("SELECT row, rule, candidates FROM hit").to_arrow_table())
+        return pa.concat_tables(found).cast(LINKS)
+
+    def found(self) -> pa.Table:
+        """Return which stored contacts rows may be: `row` and `contact`, each pair once."""
+        return self._connection.sql(_FOUND).to_arrow_table()
+
+    @staticmethod
+    def _people(
+        carriers: Sequence[tuple[Any, ...]], contacts: Collection[str], names: Mapping[str, Sequence[Contact]]
+    ) -> int:
+        known = set(contacts)
+        its_names, others = [one for contact in contacts for one in names.get(contact, ())], list[Contact]()
+        for *_, first, last, contact in carriers:
+            name = {part: text for part, text in (("firstName", first), ("lastName", last)) if text}
+            known |= {contact} if contact else set()
+            (its_names if contact else others).append(name)
+        return people(known, its_names, others)
+
+    def _add(self, name: str, table: pa.Table) -> None:
+        self._insert(f"INSERT INTO {name} BY NAME FROM added", table)
+
+    def _insert(self, query: str, table: pa.Table) -> None:
+        self._connection.register("added", table)
+        self._connection.execute(query)
+        self._connection.unregister("added")
+
+    def _fetch(self, query: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 (of any type)
+        return self._connection.execute(query, list(values)).fetchall()
+
+
+@contextmanager
+def open_matching(shared_threshold: int) -> Iterator[Matching]:
+    """Open an empty set; at the end it is gone, with all that it spilled.
+
+    Args:
+        shared_threshold: From this many people on, an identifier is shared and links nobody.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": _MEMORY,
+            "temp_directory": folder,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "preserve_insertion_order": "false",
+        }
+        with duckdb.connect(":memory:", config=config) as connection:
+            yield Matching(connection, shared_threshold)
+
+
+def rows_of(keys: Iterable[tuple[int, str, str]]) -> pa.Table:
+    """Return a table of `ROWS` from (row, rule, value)."""
+    rows, rules, values = zip(*keys, strict=True) if (keys := list(keys)) else ((), (), ())
+    return pa.table([pa.array(rows, pa.int64()), pa.array(rules), pa.array(values)], schema=ROWS)
+
+
+def _identifier(row: tuple[Any, ...]) -> Identifier:
+    return (str(row[0]), str(row[1]))
+
+
+def _components(rows: int, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the smallest row of each row's connected component, given pairs that hang together."""
+    first = np.arange(rows)
+    while True:
+        a, b = first[left], first[right]
+        if (a == b).all():
+            return first
+        np.minimum.at(first, np.maximum(a, b), np.minimum(a, b))
+        while (first[first] != first).any():
+            first = first[first]
+
+
+_TABLES = """
+CREATE TYPE rules AS ENUM ('record', 'external', 'key', 'email', 'phone', 'name');
+CREATE TABLE keyed (row BIGINT, rule rules, value VARCHAR);
+CREATE TABLE known (rule rules, value VARCHAR, contact VARCHAR);
+CREATE TABLE person (row BIGINT, first VARCHAR, last VARCHAR);
+CREATE TABLE member (contact VARCHAR, first VARCHAR, last VARCHAR);
+CREATE TABLE barred (rule rules, value VARCHAR);
+CREATE VIEW telling AS FROM keyed ANTI JOIN barred USING (rule, value);
+"""
+
+_STORED = (
+    "INSERT INTO known SELECT 'record', crm_id, contact FROM added WHERE contact IS NOT NULL",
+    """INSERT INTO keyed SELECT row, 'key', business_key FROM keyed JOIN added ON value = crm_id
+        WHERE rule = 'record' AND business_key IS NOT NULL""",
+)
+
+_SUSPECTS = """
+CREATE OR REPLACE TEMP TABLE suspect AS
+WITH carried AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM keyed WHERE rule > 'key' GROUP BY ALL),
+    stored AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM known WHERE rule > 'key' GROUP BY ALL),
+    many AS (FROM carried LEFT JOIN stored USING (hash) WHERE carried.n + coalesce(stored.n, 0) >= $threshold),
+    carriers AS (SELECT DISTINCT rule, value FROM keyed JOIN many ON many.hash = hash(rule, value))
+SELECT rule, value, count(DISTINCT contact) AS contacts
+FROM carriers LEFT JOIN known USING (rule, value) GROUP BY ALL
+"""
+
+_CARRIERS = f"""
+SELECT rule, value, first, last, min(its.contact)
+FROM suspect JOIN keyed USING (rule, value) JOIN person USING (row)
+LEFT JOIN keyed record ON record.row = person.row AND record.rule = '{RECORD}'
+LEFT JOIN known its ON its.rule = '{RECORD}' AND its.value = record.value
+WHERE suspect.contacts < $1 GROUP BY rule, value, person.row, first, last ORDER BY rule, value
+"""  # noqa: S608 (our own names)
+
+_CARRYING = """
+SELECT DISTINCT rule, value, contact FROM suspect JOIN known USING (rule, value)
+WHERE suspect.contacts < $1 ORDER BY rule, value
+"""
+
+_NAMED = """
+CREATE OR REPLACE TEMP TABLE named AS
+SELECT contact, min(first) AS first, max(first) AS other_first, min(last) AS last, max(last) AS other_last,
+    count(*) = count(last) AS all_have_last
+FROM member GROUP BY contact
+"""
+
+_UNDECIDED = "CREATE OR REPLACE TEMP TABLE undecided AS FROM person"
+
+_HIT = """
+CREATE OR REPLACE TEMP TABLE hit AS
+SELECT row, $rule AS rule,
+    CASE WHEN min(contact) = max(contact) THEN [min(contact)] ELSE list_sort(list(DISTINCT contact)) END
+        AS candidates
+FROM undecided JOIN telling USING (row) JOIN known USING (rule, value)
+"""
+
+_EXACT = _HIT + "WHERE telling.rule = $rule GROUP BY row"
+
+_ALIKE = (
+    _HIT
+    + """JOIN named USING (contact)
+WHERE telling.rule = $rule
+    AND ($rule <> 'phone' OR (undecided.last IS NOT NULL AND all_have_last))
+    AND coalesce(undecided.first = named.first AND undecided.first = other_first, true)
+    AND coalesce(undecided.last = named.last AND undecided.last = other_last, true)
+GROUP BY row
+"""
+)
+
+_DECIDED = "DELETE FROM undecided USING hit WHERE undecided.row = hit.row"
+
+_FOUND = "SELECT DISTINCT row, contact FROM telling JOIN known USING (rule, value)"
+
+_PAIRS = f"""
+WITH found AS (
+    SELECT row, contact FROM telling JOIN known USING (rule, value)
+    UNION ALL SELECT row, '{NEW}' || value FROM telling WHERE rule = '{RECORD}'
+),
+by_value AS (SELECT rule, value, min(row) AS first FROM telling GROUP BY ALL HAVING min(row) < max(row)),
+by_contact AS (SELECT contact, min(row) AS first FROM found GROUP BY ALL HAVING min(row) < max(row))
+SELECT row, first FROM telling JOIN by_value USING (rule, value) WHERE row <> first
+UNION ALL SELECT row, first FROM found JOIN by_contact USING (contact) WHERE row <> first
+"""  # noqa: S608 (our own names)
