@@ -78,6 +78,7 @@ class DemoResult:
     retry: Episode
     held_because: Mapping[str, int]
     contacts: int
+    organizations: int
     home: str
 
     @property
@@ -96,7 +97,10 @@ class DemoResult:
         return Group(
             runs_table([(run.title, run.counts, run.requests, run.seconds) for run in runs]),
             held_table(self.held_because),
-            Text(f"\nThe twin of Genesys Cloud now holds {self.contacts:,} contacts.\n"),
+            Text(
+                f"\nThe twin of Genesys Cloud now holds {self.contacts:,} contacts of {self.organizations:,} "
+                "organisations.\n"
+            ),
             Text("Open next:", style="bold"),
             Text("  make ui                  the same runs in the Dagster UI"),
             Text(f"  {self.home}/frames/sample/   one Parquet file for each asset and window"),
@@ -130,7 +134,8 @@ def run_demo(home: Path, contacts: int, console: Console) -> DemoResult:
             for window in windows_of(opened.settings, history.start, end):
                 reasons.update(opened.tally("genesys_upserts", window).held_because)
         twin.store.save(home / "twin.json")
-        return DemoResult(episodes, retry, dict(reasons.most_common()), len(twin.store.contacts), str(home))
+        held = (len(twin.store.contacts), len(twin.store.organizations))
+        return DemoResult(episodes, retry, dict(reasons.most_common()), *held, str(home))
 
 
 def prepare(home: Path, contacts: int, history: Window) -> None:

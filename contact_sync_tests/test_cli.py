@@ -21,7 +21,7 @@ from contact_sync_tests.project import (
     opened_project,
 )
 
-COMMANDS = ("run", "plan", "status", "doctor", "demo", "ui", "simulator")
+COMMANDS = ("run", "plan", "status", "fields", "doctor", "demo", "ui", "simulator")
 FIRST = ("--from", "2026-03-02T08:00Z", "--to", "2026-03-02T08:30Z")
 ALL = ("--from", "2026-03-02T08:00Z", "--to", "2026-03-02T10:00Z")
 
@@ -229,6 +229,25 @@ def test_status_shows_where_the_sync_stands(project: Project) -> None:
     lines = words(done("status"))
     assert lines[:2] == ["status", "watermark 2026-03-02 10:00Z: every window before it is committed"]
     assert lines[-1] == f"not in the registry favourite_colour ({field['records']})"
+
+
+# fields
+
+
+def test_fields_shows_what_is_sent_and_what_nobody_listed(project: Project) -> None:
+    fields = data("fields")
+    assert fields["unmapped"] == []
+    assert {"crm": "tags", "genesys": "customFields.tags", "type": "tag", "rules": ""} in fields["mapped"]
+    assert not (project.home / "state.db").exists()
+    data("run", *ALL)
+    [field] = data("fields")["unmapped"]
+    assert (field["field"], field["shape"].startswith("text: ")) == ("favourite_colour", True)
+    text = done("fields")
+    assert "ignored: created_at" in text
+    assert field["shape"] in " ".join(text.split())
+    assert CliRunner().invoke(cli.app, ["fields", "--strict"]).exit_code == 1
+    colours = {colour for (colour,) in project.crm("SELECT DISTINCT favourite_colour FROM contacts") if colour}
+    assert not [colour for colour in colours if colour.title() in text or f" {colour} " in text]
 
 
 # Refusals: 2, before anything is read; failures: 3.

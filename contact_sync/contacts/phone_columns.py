@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contact_sync.contacts.columns import each_distinct, joined
+from contact_sync.contacts.columns import cleaned, joined
 from contact_sync.contacts.fields import PHONES
 from contact_sync.contacts.mapping import FieldRule
 from contact_sync.contacts.phones import PhoneReading, read_phones
-from contact_sync.contacts.values import clean
 
 _REPAIRED = {
     "lost_plus": "its country code stood there without +",
@@ -83,7 +82,7 @@ def read_phone_columns(
 
 def _read(lines: Sequence[tuple[FieldRule, pa.Array]], regions: Sequence[tuple[str, ...]]) -> list[_Line]:
     """Read all columns at once: patterns are worth their while for many texts."""
-    texts = [each_distinct(column, clean) for _, column in lines]
+    texts = [cleaned(column) for _, column in lines]
     places = [np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)) for column in texts]
     asked = pa.chunked_array([column.drop_null() for column in texts], pa.string()).to_pylist()
     where = [regions[place] for some in places for place in some.tolist()]

@@ -5,11 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from contact_sync.contacts.mapping import Registry
+from contact_sync.contacts.columns import cleaned, read_column
+from contact_sync.contacts.fields import MAX_LENGTH
+from contact_sync.contacts.mapping import FieldRule, Registry
 from contact_sync.contacts.normalizing import normalize
+from contact_sync.contacts.redaction import KINDS, Redactor
 from contact_sync.contacts.schemas import CRM_DELTA, NORMALIZED_CONTACTS, check, frame_of, records
+from contact_sync.contacts.values import RefusedValueError, clean, email, text_of
 from contact_sync_tests.contacts.test_normalizing import change
 
 MAIL = {"crm": "email", "genesys": "workEmail"}
@@ -158,4 +165,27 @@ def test_rows_keep_their_own_values_whatever_stands_between_them() -> None:
     assert found["workEmail"].tolist() == [one["email"] for one in rows]
     assert [None if pd.isna(one) else one for one in found["customFields.x_integer"]] == [
         one["value"] for one in rows
+    ]
+
+
+UNUSUAL = st.text(alphabet="aZ9 @.<>;:+-_\t\n\x00\u00a0\u2028\u200b\u212aéß", max_size=12)
+ADDRESSES = st.from_regex(r"\A[ a-zA-Z0-9.<;]{1,6}@[a-z-]{1,4}\.[a-z.]{2,4}[> ]?\Z")
+
+
+@given(texts=st.lists(UNUSUAL | ADDRESSES | st.text(max_size=5), max_size=8))
+@settings(deadline=None)
+@pytest.mark.parametrize("target", ["workEmail", "title", "address.postalCode"])
+def test_a_column_is_read_as_its_texts_are_one_by_one(target: str, texts: list[str]) -> None:
+    def alone(text: str) -> str | None:
+        try:
+            return (email(text) if target == "workEmail" else text_of(MAX_LENGTH[target])(text)).text or None
+        except RefusedValueError:
+            return None
+
+    rule = FieldRule.model_validate({"crm": "x", "genesys": target})
+    column = read_column(rule, pa.array(texts, pa.string()), Redactor(KINDS, {}))
+    assert column.values.to_pylist() == [alone(text) for text in texts]
+    assert cleaned(pa.array([*texts, None], pa.string())).to_pylist() == [
+        *(clean(text) or None for text in texts),
+        None,
     ]

@@ -264,6 +264,12 @@ class SourceContract:
         assert source.unlisted(WINDOW) == {harness.nickname: 2}
         assert source.unlisted(Window(NOON - HALF_HOUR, NOON - MICROSECOND)) == {}
 
+    def test_an_unlisted_field_has_an_example_of_the_window(self, harness: Harness) -> None:
+        harness.put([Record("1", nickname="Countess"), Record("2"), Record("3", WINDOW.end, nickname="Late")])
+        source = harness.source()
+        assert source.examples(WINDOW) == {harness.nickname: "Countess"}
+        assert source.examples(Window(NOON - HALF_HOUR, NOON - MICROSECOND)) == {}
+
     def test_the_horizon_lies_in_the_past_and_is_aware(self, harness: Harness) -> None:
         assert harness.source().horizon() < datetime.now(UTC)
 

@@ -97,6 +97,7 @@ def test_the_report_shows_how_the_sync_stands(synced: Synced) -> None:
     assert (shown["retry_queue"], shown["dead_letters"], shown["gaps"]) == (0, 0, 1)
     [unlisted] = shown["fields_not_in_the_registry"].records
     assert unlisted.data["field"] == "favourite_colour"
+    assert str(unlisted.data["shape"]).startswith("text: ")
 
 
 def test_delivery_shows_why_rows_were_held(synced: Synced) -> None:

@@ -277,3 +277,26 @@ def test_unmapped_fields_are_counted_over_windows_and_a_rerun_counts_once(store:
             "shape": "a whole number",
         },
     ]
+
+
+# --- organisations
+
+
+def test_organisations_are_remembered_by_account_and_renamed(store: Store) -> None:
+    rows = [
+        {
+            "source": source,
+            "account": f"A{number}",
+            "organization": f"{source}-{number}",
+            "name": f"Company {number}",
+        }
+        for source in ("crm", "other")
+        for number in range(1_200)
+    ]
+    store.note_organizations(rows)
+    store.note_organizations([rows[0] | {"name": "Renamed"}])
+    asked = [f"A{number}" for number in range(0, 1_300, 2)]
+    found = store.organizations("crm", asked)
+    assert len(found) == 600
+    assert (found["A0"], found["A1198"]) == (("crm-0", "Renamed"), ("crm-1198", "Company 1198"))
+    assert store.organizations("crm", []) == {}

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from contact_sync.genesys.errors import GenesysFatalError
 from contact_sync.simulator.server import TwinServer
@@ -134,6 +136,30 @@ def test_an_organisation_that_is_not_remembered_is_found_again(sync: Sync) -> No
     sync.crm.put("p0", moment(1), city="Berlin")
     sync.sync(1)
     assert organizations(sync) == before
+
+
+class LosesOrganizations(HTTPAdapter):
+    """Lets the first answer about organisations get lost on its way back."""
+
+    lost = False
+
+    def send(self, request: requests.PreparedRequest, *args: object, **options: object) -> requests.Response:
+        response = super().send(request, *args, **options)  # type: ignore[arg-type]
+        if "/bulk/organizations/enrich" in request.path_url and not self.lost:
+            self.lost = True
+            response.close()
+            raise requests.ConnectionError
+        return response
+
+
+def test_lost_answers_make_no_second_organisation(sync: Sync) -> None:
+    sync.session.mount("http://", LosesOrganizations())
+    for number in range(25):
+        account = {"account_id": f"A{number % 12}", "account_name": f"Company {number % 12}"}
+        sync.crm.people(1, moment(0), first=number, score=number, **account)
+    assert sync.sync(0) == {"created": 25}
+    assert sorted(organizations(sync).values()) == sorted(f"Company {number}" for number in range(12))
+    assert schema(sync)["version"] == 1
 
 
 def test_contacts_of_a_refused_organisation_are_dead_and_others_go_on(sync: Sync) -> None:
