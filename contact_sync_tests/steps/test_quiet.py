@@ -34,14 +34,14 @@ SECRETS = ("twin-secret", "geheim")
 ALLOWED = {
     "contact_link": {"fields", "account", "business_key"},  # the key is account|number|hash by design
     "in_flight": {"fields", "account", "business_key"},
-    "genesys_mirror": {"fields"},
+    "genesys_mirror": {"fields", "external_ids"},
     "mirror_identifier": {"value"},
     "audit": {"changes"},
     "retry_queue": {"change"},
 }
 TABLES = (
     *("window_ledger", "contact_link", "in_flight", "genesys_mirror", "mirror_identifier"),
-    *("retry_queue", "audit", "unmapped_field", "budget"),
+    *("retry_queue", "audit", "unmapped_field", "budget", "mirror_scan"),
 )
 
 
