@@ -43,6 +43,8 @@ def numbers_of(tally: Tally) -> Numbers:
         numbers["cleaned"] = tally.filled["notes"]
     if tally.asset == "dedup_matches":
         numbers["contacts_to_send"] = tally.filled["request"]
+        numbers["split"] = tally.split
+        numbers["without_room_for_external_id"] = tally.without_room
     return numbers
 
 

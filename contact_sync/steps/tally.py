@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from contact_sync.contacts.decisions import DELETE_GUARD
+from contact_sync.contacts.decisions import DELETE_GUARD, NO_ROOM, SPLIT
 from contact_sync.contacts.schemas import SCHEMAS, ContractError, check
 
 FEW_ROWS = 20
@@ -31,6 +31,8 @@ class Tally:
         values: Rows by column and value, of the columns that sort rows into kinds.
         filled: Rows that carry a value, by column.
         held_because: Rows whose outcome is held, by reason.
+        split: Rows whose record has become somebody else than the rest of its contact.
+        without_room: Rows whose record's CRM id finds no room on its contact.
         broken: How the frame breaks its contract, without values; None if it keeps it.
     """
 
@@ -40,6 +42,8 @@ class Tally:
         self.values: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
         self.filled: Counter[str] = Counter()
         self.held_because: Counter[str] = Counter()
+        self.split = 0
+        self.without_room = 0
         self.broken: str | None = None
         self._sum = 0
         self._keys = array("Q")
@@ -58,6 +62,9 @@ class Tally:
         for name in _FILLED:
             if name in piece:
                 self.filled[name] += int(piece[name].notna().sum())
+        if "reason" in piece:
+            self.split += int((piece["reason"] == SPLIT).sum())
+            self.without_room += int((piece["reason"] == NO_ROOM).sum())
         if "outcome" in piece:
             self.held_because.update(piece.loc[piece["outcome"] == "held", "reason"].dropna())
         if "crm_id" in piece:

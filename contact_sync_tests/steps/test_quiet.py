@@ -41,7 +41,7 @@ ALLOWED = {
 }
 TABLES = (
     *("window_ledger", "contact_link", "in_flight", "genesys_mirror", "mirror_identifier"),
-    *("retry_queue", "audit", "unmapped_field", "budget"),
+    *("retry_queue", "audit", "unmapped_field", "budget", "mirror_scan"),
 )
 
 

@@ -46,6 +46,7 @@ def test_a_corrected_record_gets_its_own_contact_and_the_old_one_forgets_it(one:
         "title": "Admiral",
     }
     assert list(one.context.frames.read("dedup_matches", window(1))["reason"]) == [SPLIT]
+    assert one.context.tally("dedup_matches", window(1)).split == 1
     assert_accounted(one, 1)
     assert silent(one, 0, 1)
 
@@ -165,6 +166,7 @@ def test_the_eleventh_external_id_is_reported(sync: Sync) -> None:
     assert plan.loc[plan["reason"] == NO_ROOM, "crm_id"].tolist() == ["r00"]
     (request,) = plan["request"].dropna()
     assert len(json.loads(request)["external_ids"]) == 10
+    assert sync.context.tally("dedup_matches", window(0)).without_room == 1
     assert sync.writes(lambda: sync.sync(0)) == 0
 
 
