@@ -1,4 +1,4 @@
-"""Shared identifiers, such as a switchboard or `info@`: known by how many people carry it, and barred from linking.
+"""Shared identifiers, such as a switchboard or `info@`: known by how many people carry it, and barred from links.
 
 The people of all windows of a run and of the stock are counted before anything is planned, so that it does not
 matter in which order they come. What belongs here: the counting. What an identifier is belongs to `identity`.

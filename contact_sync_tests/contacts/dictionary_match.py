@@ -57,7 +57,7 @@ def _people(
 ) -> int:
     """Return how many people carry a value at least: stored contacts, and rows that are none of them by name."""
     contacts, named = {one.name for one in its}, list(its)
-    strangers = []
+    strangers: list[Someone] = []
     for row in carriers:
         linked = [one for value in row.values.get("record", ()) for one in known.get(("record", value), ())]
         contacts.update(one.name for one in linked)
