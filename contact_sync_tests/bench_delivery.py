@@ -51,7 +51,7 @@ def _memory(sizes: list[int]) -> bool:
     peaks, full = [], True
     for rows in sizes:
         with tempfile.TemporaryDirectory() as folder, _twin(1_000_000) as base_url:
-            _fill(Path(folder) / "crm.db", rows)
+            fill(Path(folder) / "crm.db", rows)
             told = {step: _in_a_process(step, folder, base_url, reserve=0.1) for step in STEPS}
         ratio = rows / told["deliver"]["writes"]
         cells = (f"{told[step]['megabytes']:>14,.0f}{told[step]['seconds']:>7.0f}" for step in STEPS)
@@ -66,7 +66,7 @@ def _pace(*, reserve: float, bar: float) -> bool:
     """Deliver against the limit that Genesys has, for whole windows of it, and say what share of it was used."""
     rows = 10 * ALLOWED * (MINUTES + 1)
     with tempfile.TemporaryDirectory() as folder, _twin(ALLOWED) as base_url:
-        _fill(Path(folder) / "crm.db", rows)
+        fill(Path(folder) / "crm.db", rows)
         for step in STEPS[:-1]:
             _in_a_process(step, folder, base_url, reserve=reserve)
         told = _in_a_process("deliver", folder, base_url, reserve=reserve, seconds=60.0 * MINUTES)
@@ -120,7 +120,7 @@ def _step(pipe: Connection, step: str, folder: str, base_url: str, reserve: floa
         if seconds and time.monotonic() - started > seconds:
             raise _EnoughError
 
-    with open_sync(_settings(folder, reserve), _connections(folder, base_url)) as context:
+    with open_sync(settings(folder, reserve), connections(folder, base_url)) as context:
         try:
             if step == "deliver":
                 list(deliver(context, [WINDOW], "bench", until))
@@ -135,14 +135,14 @@ def _step(pipe: Connection, step: str, folder: str, base_url: str, reserve: floa
     pipe.send(json.dumps(told | {"megabytes": peak, "seconds": time.monotonic() - started}))
 
 
-def _settings(folder: str, reserve: float) -> Settings:
+def settings(folder: str, reserve: float) -> Settings:
     return settings_of(
         delivery={"requests_per_minute": ALLOWED, "reserve": reserve},
         frames=f"{folder}/frames",
     )
 
 
-def _connections(folder: str, base_url: str) -> Connections:
+def connections(folder: str, base_url: str) -> Connections:
     return Connections(
         crm_url=f"sqlite:///{folder}/crm.db",
         state_url=f"sqlite:///{folder}/state.db",
@@ -152,7 +152,7 @@ def _connections(folder: str, base_url: str) -> Connections:
     )
 
 
-def _fill(path: Path, rows: int) -> None:
+def fill(path: Path, rows: int) -> None:
     """Create a CRM with unrelated people who all changed in the window."""
     columns = (
         "id, updated_at, is_deleted, merged_into, account_id, first_name, last_name, job_title, email, "

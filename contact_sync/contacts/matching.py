@@ -174,6 +174,7 @@ def open_matching(shared_threshold: int) -> Iterator[Matching]:
             "preserve_insertion_order": "false",
         }
         with duckdb.connect(":memory:", config=config) as connection:
+            connection.execute("SET enable_progress_bar = false")
             yield Matching(connection, shared_threshold)
 
 
@@ -217,8 +218,9 @@ _STORED = (
 
 _SUSPECTS = """
 CREATE OR REPLACE TEMP TABLE suspect AS
-WITH carried AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM keyed WHERE rule > 'key' GROUP BY ALL),
-    stored AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM known WHERE rule > 'key' GROUP BY ALL),
+WITH
+    carried AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM keyed WHERE rule > 'key'::rules GROUP BY ALL),
+    stored AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM known WHERE rule > 'key'::rules GROUP BY ALL),
     many AS (FROM carried LEFT JOIN stored USING (hash) WHERE carried.n + coalesce(stored.n, 0) >= $threshold),
     carriers AS (SELECT DISTINCT rule, value FROM keyed JOIN many ON many.hash = hash(rule, value))
 SELECT rule, value, count(DISTINCT contact) AS contacts
