@@ -12,12 +12,23 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from contact_sync.contacts.simulating import Simulation
 from contact_sync.steps.explain import ContactLife, Explanation, RecordLife, Row, Sighting
 
 _DELIVERED = ("action", "rule", "reason")
 _ENDED = ("outcome", "status", "correlation_id")
 _QUEUED = ("state", "attempts", "next_attempt_at", "last_error")
 _WRITTEN = ("at", "run_id", "contact", "action", "rule", "result", "status", "correlation_id", "reason")
+
+_SIMULATED = {
+    "records": "records replayed, in the order of the CRM",
+    "contacts": "contacts that they are now",
+    "people": "contacts that they would be",
+    "relinked": "records that would be of another contact than now",
+    "merged": "contacts whose records would all be of others",
+    "split": "contacts that would fall apart",
+    "adopted": "contacts of others that records would take over",
+}
 
 
 def explained(explanation: Explanation, *, values: bool) -> Mapping[str, Any]:
@@ -33,6 +44,21 @@ def explanation_tables(explanation: Explanation, *, values: bool) -> RenderableT
     told = explained(explanation, values=values)
     parts = [part for record in told["records"] for part in _of_record(record)]
     return Group(*parts, *map(_of_contact, told["contacts"]))
+
+
+def simulation_table(now: Simulation, then: Simulation) -> RenderableType:
+    """Return what today's identity rules and others make of the stored records, side by side."""
+    table = Table(title="who would be who", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for title in ("", "today's rules", "then"):
+        table.add_column(title, justify="right" if title else "left")
+    table.add_column(style="dim")
+    for name, meaning in _SIMULATED.items():
+        table.add_row(name, f"{getattr(now, name):,}", f"{getattr(then, name):,}", meaning)
+    for rule in sorted({*now.held, *then.held}):
+        counts = (f"{one.held.get(rule, 0):,}" for one in (now, then))
+        table.add_row(f"held by {rule}", *counts, "records that several contacts fit")
+    named = Text(f"such as {', '.join(then.examples)}" if then.examples else "")
+    return Group(table, named)
 
 
 def _record(life: RecordLife, *, values: bool) -> Mapping[str, Any]:

@@ -239,6 +239,27 @@ def load_settings() -> Settings:
     raise ConfigurationError(problem)
 
 
+class _OfPeople(BaseModel):
+    """The part of a settings file that says how people are recognised."""
+
+    identity: IdentityRules = IdentityRules()
+
+
+def load_identity(path: Path) -> IdentityRules:
+    """Read only how people are recognised from a settings file.
+
+    Raises:
+        ConfigurationError: The file is missing, unreadable, no YAML, or the setting is wrong.
+    """
+    try:
+        return _OfPeople.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {}).identity
+    except ValidationError as error:
+        problem = "\n".join(_complaints(error, path))
+    except (OSError, yaml.YAMLError, ValueError) as error:
+        problem = _unreadable(path, error)
+    raise ConfigurationError(problem)
+
+
 def load_connections(**values: str | None) -> Connections:
     """Read addresses and secrets from the environment.
 

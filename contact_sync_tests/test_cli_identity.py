@@ -12,6 +12,7 @@ from contact_sync_tests.test_cli import FIRST, data, done, refused
 wide_terminal = test_cli.wide_terminal
 
 EVER = ("--since", "2026-01-01")
+LINKED = "SELECT crm_id, contact FROM contact_link WHERE contact IS NOT NULL ORDER BY crm_id"
 
 
 @pytest.fixture
@@ -64,3 +65,25 @@ def test_before_the_first_run_nothing_is_created(project: Project) -> None:
     before = sorted(path.name for path in project.home.iterdir())
     refused("explain", "a")
     assert sorted(path.name for path in project.home.iterdir()) == before
+
+
+def test_other_rules_are_tried_and_change_nothing(project: Project, person: str) -> None:
+    (project.home / "other.yaml").write_text("identity: {rules: [email]}", encoding="utf-8")
+    before = project.state(LINKED)
+    requests = project.stats()["requests"]
+    told = data("identity", "simulate", "--registry", "other.yaml")
+    assert told["today"]["records"] == told["then"]["records"] == len(before)
+    assert told["today"]["contacts"] == len({contact for _, contact in before})
+    assert told["then"]["people"] >= told["today"]["people"]
+    text = done("identity", "simulate", "--registry", "other.yaml")
+    assert "today's rules" in text
+    assert "Vwobblestone" not in text
+    assert project.state(LINKED) == before
+    assert project.stats()["requests"] == requests
+    assert person in {crm_id for crm_id, _ in before}
+
+
+def test_a_wrong_rule_is_named_with_its_line(project: Project) -> None:
+    (project.home / "other.yaml").write_text("identity:\n  rules: [email, shoe]\n", encoding="utf-8")
+    [line] = refused("identity", "simulate", "--registry", "other.yaml")
+    assert line.startswith("identity.rules.1 in other.yaml, line 2: ")

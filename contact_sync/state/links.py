@@ -14,6 +14,9 @@ from contact_sync.contacts.identity import Link, RecordId
 from contact_sync.state.bulk import among, chunks, upsert
 from contact_sync.state.tables import CONTACT_LINK, IN_FLIGHT
 
+BATCH = 10_000
+"""Rows read at once where all are read."""
+
 
 def of_records(connection: Connection, records: Sequence[RecordId]) -> list[Link]:
     """Return the links of the records that have one, tombstones too."""
@@ -61,6 +64,14 @@ def members_of(connection: Connection, contacts: Collection[str]) -> Iterator[Li
     """Yield the links of contacts."""
     query = select(CONTACT_LINK).where(among(connection, CONTACT_LINK.c.contact, contacts))
     yield from map(_link, connection.execute(query))
+
+
+def everybody(connection: Connection) -> Iterator[Link]:
+    """Yield the links of all records that are a contact."""
+    rows = connection.execution_options(yield_per=BATCH).execute(
+        select(CONTACT_LINK).where(CONTACT_LINK.c.contact.is_not(None))
+    )
+    yield from map(_link, rows)
 
 
 def _link(row: Row[Any]) -> Link:

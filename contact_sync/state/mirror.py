@@ -53,6 +53,13 @@ def seen(connection: Connection, contacts: Collection[str]) -> Iterator[Seen]:
             yield Seen(row.contact, row.fields, ids, row.organization, row.adopted)
 
 
+def unlinked(connection: Connection) -> Iterator[Seen]:
+    """Yield the contacts that no record is linked to."""
+    is_linked = select(CONTACT_LINK.c.contact).where(CONTACT_LINK.c.contact == GENESYS_MIRROR.c.contact).exists()
+    contacts = connection.execute(select(GENESYS_MIRROR.c.contact).where(~is_linked)).scalars().all()
+    yield from seen(connection, contacts)
+
+
 def linked(connection: Connection, contacts: Collection[str]) -> Links:
     """Return the links of contacts."""
     found: dict[str, list[Link]] = defaultdict(list)

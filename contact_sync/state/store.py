@@ -97,6 +97,11 @@ class Store:
         with reading(self._engine) as connection:
             return lookup.names(connection, contacts)
 
+    def everybody(self) -> tuple[list[Link], list[Seen]]:
+        """Return the links of all records that are a contact, and the contacts that no record is linked to."""
+        with reading(self._engine) as connection:
+            return list(linked.everybody(connection)), list(mirror.unlinked(connection))
+
     def send(self, links: Sequence[Link]) -> None:
         """Remember records as a request is about to carry them; `record` forgets them with the answer.
 
