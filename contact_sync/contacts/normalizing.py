@@ -180,9 +180,15 @@ def _regions_of(named: Iterable[str | None]) -> tuple[str, ...]:
 
 def _organizations(accounts: pa.Array, names: pa.Array) -> pa.Array:
     """Return the organisations of accounts, as JSON; null where the account has no id, or no name to go by."""
-    pairs = list(zip(accounts.to_pylist(), names.to_pylist(), strict=True))
-    texts = {pair: json.dumps(pair, ensure_ascii=False) if all(pair) else None for pair in set(pairs)}
-    return pa.array([texts[pair] for pair in pairs], pa.string())
+    sides = [array.dictionary_encode() for array in (accounts, names)]
+    ids, words = (side.dictionary.to_pylist() for side in sides)
+    pairs = pc.add(pc.multiply(sides[0].indices.cast(pa.int64()), len(words)), sides[1].indices)
+    encoded = pairs.dictionary_encode()
+    texts = [
+        json.dumps((ids[pair // len(words)], words[pair % len(words)]), ensure_ascii=False)
+        for pair in encoded.dictionary.to_pylist()
+    ]
+    return pa.array(texts, pa.string()).take(encoded.indices)
 
 
 def _is_there(array: pa.Array) -> Mask:
