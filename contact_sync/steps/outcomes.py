@@ -134,6 +134,7 @@ class Outcomes:
         retries: list[Row] = []
         refused: list[Link] = []
         adopted: list[str] = []
+        answered: list[str] = []
         for task in tasks:
             result = results[task.contact]
             audit.append(self._audit(task, result))
@@ -149,6 +150,7 @@ class Outcomes:
             renamed += [
                 (one, contact) for one in (task.contact, *absorbed) if not one.startswith(NEW) and one != contact
             ]
+            answered += [task.contact, *absorbed]
             adopted += [contact] if task.request and task.request.adopt else []
             self._succeed(task, contact, result)
         delivery = Delivery(
@@ -159,7 +161,7 @@ class Outcomes:
             retries=retries,
             adopted=adopted,
             missing=[task.contact for task in tasks if results[task.contact].code == GONE_FROM_GENESYS],
-            answered=[task.contact for task in tasks if results[task.contact].ok],
+            answered=answered,
             refused=refused,
         )
         self.context.store.record(delivery, self.context.clock())
