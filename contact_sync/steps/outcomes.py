@@ -27,8 +27,7 @@ from contact_sync.steps.context import SyncContext
 Row = dict[str, Any]
 Version = tuple[str, str]
 
-GONE_FROM_GENESYS = "gone.from.genesys"
-"""The code of a contact that was to be adopted and is not there any more: the next attempt looks for another."""
+GONE_FROM_GENESYS = "gone.from.genesys"  # was to be adopted: the next attempt looks for another, or makes one
 
 _OUTCOME_OF = {
     "create": "created",
