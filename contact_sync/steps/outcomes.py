@@ -27,8 +27,7 @@ from contact_sync.steps.context import SyncContext
 Row = dict[str, Any]
 Version = tuple[str, str]
 
-GONE_FROM_GENESYS = "gone.from.genesys"
-"""The code of a contact that was to be adopted and is not there any more: the next attempt looks for another."""
+GONE_FROM_GENESYS = "gone.from.genesys"  # was to be adopted: the next attempt looks for another, or makes one
 
 _OUTCOME_OF = {
     "create": "created",
@@ -134,6 +133,7 @@ class Outcomes:
         retries: list[Row] = []
         refused: list[Link] = []
         adopted: list[str] = []
+        answered: list[str] = []
         for task in tasks:
             result = results[task.contact]
             audit.append(self._audit(task, result))
@@ -149,6 +149,7 @@ class Outcomes:
             renamed += [
                 (one, contact) for one in (task.contact, *absorbed) if not one.startswith(NEW) and one != contact
             ]
+            answered += [task.contact, *absorbed]
             adopted += [contact] if task.request and task.request.adopt else []
             self._succeed(task, contact, result)
         delivery = Delivery(
@@ -159,7 +160,7 @@ class Outcomes:
             retries=retries,
             adopted=adopted,
             missing=[task.contact for task in tasks if results[task.contact].code == GONE_FROM_GENESYS],
-            answered=[task.contact for task in tasks if results[task.contact].ok],
+            answered=answered,
             refused=refused,
         )
         self.context.store.record(delivery, self.context.clock())

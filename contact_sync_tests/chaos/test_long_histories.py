@@ -12,5 +12,5 @@ pytestmark = pytest.mark.chaos
 
 
 test_every_order_of_many_histories_ends_the_same = settings(
-    max_examples=400, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=80, deadline=None, suppress_health_check=list(HealthCheck)
 )(of_any_history(any_order_ends_the_same))

@@ -174,3 +174,19 @@ def test_a_mass_of_merges_is_no_mass_delete(two: Sync) -> None:
     two.configure(max_deletes=0)
     merge(two, "b", "a", 1)
     assert two.sync(1) == {"merged": 1}
+
+
+@pytest.mark.parametrize("fault", [Faults(lost=1), Faults(item_error_done=1)])
+def test_a_loser_that_may_be_there_is_taken_in_too(sync: Sync, fault: Faults) -> None:
+    sync.crm.put("a", moment(0), **ADA)
+    sync.sync(0)
+    sync.twin.faults = fault
+    sync.crm.put("b", moment(1), **AUGUSTA)
+    try:
+        assert sync.sync(1)["queued"] >= 1
+    finally:
+        sync.twin.faults = Faults()
+    merge(sync, "b", "a", 2)
+    assert sync.sync(2) == {"merged": 1}
+    assert contacts(sync) == [{"a"}]
+    assert silent(sync, 0, 1, 2)
