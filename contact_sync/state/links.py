@@ -22,20 +22,25 @@ def fill(connection: Connection, directory: Directory, links: Sequence[Link]) ->
     known = of_records(connection, [link.record for link in links])
     keys = {link.business_key for link in (*known, *links) if link.business_key}
     contacts = _contacts_by_key(connection, keys) | _contacts_by_identifier(connection, directory, links)
-    _learn(connection, directory, known, contacts)
+    contacts.update(link.contact for link in known if link.contact)
+    _learn(connection, directory, [*known, *_members(connection, contacts)], found=contacts)
 
 
 def load(
     connection: Connection, directory: Directory, records: Sequence[RecordId], contacts: Collection[str]
 ) -> None:
     """Tell `directory` all that is known of records and of contacts that have been found before."""
-    _learn(connection, directory, of_records(connection, records), contacts)
+    members = list(_members(connection, contacts))
+    seen = {link.record for link in members}
+    others = of_records(connection, [record for record in records if record not in seen])
+    _learn(connection, directory, [*members, *others], found=set(contacts))
 
 
-def _learn(connection: Connection, directory: Directory, known: Sequence[Link], contacts: Collection[str]) -> None:
+def _learn(connection: Connection, directory: Directory, known: Sequence[Link], *, found: set[str]) -> None:
+    """Tell `directory` what is known, and all records of the contacts in it; those of `found` are in it."""
     unanswered = _unanswered(connection)
-    theirs = {link.contact for link in (*known, *unanswered) if link.contact}
-    for link in (*known, *_members(connection, theirs.union(contacts))):
+    contacts = {link.contact for link in (*known, *unanswered) if link.contact}
+    for link in (*known, *_members(connection, contacts - found)):
         directory.learn(link)
     for link in unanswered:
         directory.learn_unanswered(link)
