@@ -32,7 +32,10 @@ lint: $(VENV)/installed-dev ## ruff and the import contract
 types: $(VENV)/installed-dev ## mypy, strict, on the package and its tests
 	$(BIN)/mypy
 
-bench: $(VENV)/installed-dev ## the twin with a million contacts: memory, and the time of a bulk enrich
+bench: $(VENV)/installed-dev ## phones, matching, and the whole plan of a million contacts; the twin with as many
+	$(BIN)/python -m contact_sync_tests.bench_phones
+	$(BIN)/python -m contact_sync_tests.bench_matching
+	$(BIN)/python -m contact_sync_tests.bench_plan
 	$(BIN)/python -m contact_sync_tests.bench_twin
 
 bench-delivery: $(VENV)/installed-dev ## the shared budget, throughput and memory of delivery (an hour)

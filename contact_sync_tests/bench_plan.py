@@ -1,6 +1,8 @@
-"""The whole plan of a window in which every contact changed, against the straightforward version for each row; and
-a window of a thousand changes against a large and a small stock. Each step runs in a process of its own; the
-row-wise version runs on fewer rows and is scaled. Exits with 1 when a bar is missed.
+"""The whole plan of a window in which every contact changed, against the straightforward version for each row;
+and a window of a thousand changes against a large and a small stock.
+
+Each step runs in a process of its own; the row-wise version runs on fewer rows and is scaled. Exits with 1 when a
+bar is missed.
 """
 
 import argparse

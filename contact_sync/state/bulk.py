@@ -8,7 +8,7 @@ getting rows into a table, and the condition that finds them. Which rows belongs
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, ColumnElement, Connection, FromClause, String, Table, bindparam, func, select
+from sqlalchemy import JSON, ColumnElement, Connection, String, Table, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 Row = Mapping[str, Any]
@@ -49,13 +49,10 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, newer_b
 
 def among(connection: Connection, column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
     """Return the condition that `column` is one of `values`, however many: they are one bound array."""
-    return column.in_(select(_bound(connection, sorted(values)).c.value))
-
-
-def _bound(connection: Connection, values: Sequence[str]) -> FromClause:
+    wanted = sorted(values)
     if connection.dialect.name == "postgresql":
-        return func.unnest(bindparam(None, values, ARRAY(String))).table_valued("value")
-    return func.json_each(bindparam(None, values, JSON)).table_valued("value")
+        return column.in_(select(func.unnest(bindparam(None, wanted, ARRAY(String))).column_valued()))
+    return column.in_(select(func.json_each(bindparam(None, wanted, JSON)).table_valued("value").c.value))
 
 
 def chunks(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:

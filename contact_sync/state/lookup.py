@@ -25,14 +25,18 @@ def fill(connection: Connection, directory: Directory, links: Sequence[Link]) ->
     contacts = _contacts_by_key(connection, keys)
     contacts |= _contacts_by_external_id(connection, {link.record for link in links}, keys)
     contacts |= _contacts_by_identifier(connection, directory, links)
-    _learn(connection, directory, known, contacts)
+    contacts.update(link.contact for link in known if link.contact)
+    _learn(connection, directory, [*known, *linked.members_of(connection, contacts)], found=contacts)
 
 
 def load(
     connection: Connection, directory: Directory, records: Sequence[RecordId], contacts: Collection[str]
 ) -> None:
     """Tell `directory` all that is known of records and of contacts that have been found before."""
-    _learn(connection, directory, linked.of_records(connection, records), contacts)
+    members = list(linked.members_of(connection, contacts))
+    there = {link.record for link in members}
+    others = linked.of_records(connection, [record for record in records if record not in there])
+    _learn(connection, directory, [*members, *others], found=set(contacts))
 
 
 def names(connection: Connection, contacts: Collection[str]) -> Mapping[str, Sequence[Contact]]:
@@ -46,14 +50,15 @@ def names(connection: Connection, contacts: Collection[str]) -> Mapping[str, Seq
     return said
 
 
-def _learn(connection: Connection, directory: Directory, known: Sequence[Link], contacts: Collection[str]) -> None:
+def _learn(connection: Connection, directory: Directory, known: Sequence[Link], *, found: set[str]) -> None:
+    """Tell `directory` what is known, and all of the contacts in it; the records of those of `found` are in it."""
     unanswered = linked.unanswered(connection)
-    all_of_them = {link.contact for link in (*known, *unanswered) if link.contact}.union(contacts)
-    for link in (*known, *linked.members_of(connection, all_of_them)):
+    contacts = {link.contact for link in (*known, *unanswered) if link.contact}
+    for link in (*known, *linked.members_of(connection, contacts - found)):
         directory.learn(link)
     for link in unanswered:
         directory.learn_unanswered(link)
-    for contact in mirror.seen(connection, all_of_them):
+    for contact in mirror.seen(connection, contacts | found):
         directory.learn_seen(contact)
 
 

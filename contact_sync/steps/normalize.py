@@ -5,6 +5,7 @@ What belongs here: finding a record's newest version among all pieces of a windo
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,10 @@ from contact_sync.contacts.normalizing import VERSION_COLUMNS, Version, supersed
 from contact_sync.contacts.normalizing import normalize as normalize_frame
 from contact_sync.contacts.window import Window
 from contact_sync.steps.context import SyncContext
+from contact_sync.steps.workers import workers
+
+NORMALIZED_AT_ONCE = 20_000
+"""Rows that are normalized at once: phones are read a column at a time, the faster the longer it is."""
 
 
 def normalize(context: SyncContext, window: Window) -> None:
@@ -23,11 +28,12 @@ def normalize(context: SyncContext, window: Window) -> None:
         StateError: `crm_delta` has no frame for the window, or a frame cannot be read or written.
         ContractError: `crm_delta` breaks its contract.
     """
-    context.tally("crm_delta", window).require()
-    older = _superseded(context, window)
-    with context.frames.writer("normalized_contacts", window) as file:
-        for piece in context.frames.pieces("crm_delta", window):
-            file.append(normalize_frame(piece, context.settings.registry, older))
+    rows = context.tally("crm_delta", window).require().rows
+    normalized = partial(normalize_frame, registry=context.settings.registry, older=_superseded(context, window))
+    pieces = context.frames.pieces("crm_delta", window, rows=NORMALIZED_AT_ONCE)
+    with workers(rows) as running, context.frames.writer("normalized_contacts", window) as file:
+        for piece in running.map(normalized, pieces):
+            file.append(piece)
 
 
 def _superseded(context: SyncContext, window: Window) -> set[Version]:
