@@ -6,7 +6,7 @@ record becomes is decided row by row in `planning`, since each decision changes 
 """
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
@@ -176,12 +176,6 @@ def open_matching(shared_threshold: int) -> Iterator[Matching]:
         with duckdb.connect(":memory:", config=config) as connection:
             connection.execute("SET enable_progress_bar = false")
             yield Matching(connection, shared_threshold)
-
-
-def rows_of(keys: Iterable[tuple[int, str, str]]) -> pa.Table:
-    """Return a table of `ROWS` from (row, rule, value)."""
-    rows, rules, values = zip(*keys, strict=True) if (keys := list(keys)) else ((), (), ())
-    return pa.table([pa.array(rows, pa.int64()), pa.array(rules), pa.array(values)], schema=ROWS)
 
 
 def _identifier(row: tuple[Any, ...]) -> Identifier:

@@ -42,17 +42,6 @@ class SyncContext:
     clock: Callable[[], datetime] = field(default=utc_now)
     allow_deletes: bool = False
 
-    def checked(self, asset: str, window: Window) -> pd.DataFrame:
-        """Return the frame of an asset and window, refused if it breaks its contract.
-
-        Raises:
-            StateError: There is no such frame, or its file is damaged.
-            ContractError: The frame breaks its contract; nothing is done with it.
-        """
-        frame = self.frames.read(asset, window)
-        check_frame(asset, frame, self.settings.sync.max_held_share)
-        return frame
-
     def tally(self, asset: str, window: Window) -> Tally:
         """Return what is counted of a stored frame, read piece by piece, and whether it keeps its contract.
 
