@@ -38,7 +38,7 @@ def test_a_line_for_each_check(project: Project) -> None:
     assert {line.split()[0] for line in lines if not line.startswith(" ")} == {"ok"}
     region = project.twin.base_url.removeprefix("http://")
     assert f"ok      region        {region}, from GENESYS_BASE_URL" in [line.rstrip() for line in lines]
-    assert len(lines) <= 27
+    assert len(lines) <= 30
 
 
 def test_the_same_as_data(project: Project) -> None:

@@ -142,13 +142,15 @@ class _Planner:
         live = old if old and old.contact else None
         if live:
             fields = {name: live.fields[name] for name in self._kept if name in live.fields} | fields
+        same = live is not None and (live.fields, live.account) == (fields, account)
         first = old or self._directory.sent((self._source, row["crm_id"]))
-        key = (first.business_key if first else None) or business_key(account, fields)
+        key = first.business_key if first else None
+        if not same:  # one that had to do without a key, since another contact had it, does until it changes
+            key = key or business_key(account, fields)
         link = self._link(row, live.contact if live else None, key, account=account, fields=fields)
         left = live.contact if live and self._leaves(live, link) else None
         if live and not left:
             link = self._keyed(link)
-            same = (live.fields, live.account) == (fields, account)
             return self._put(Decision(row, "unchanged" if same else "update", rule="link", link=link), link)
         if left:  # the old key names somebody else
             key = business_key(account, fields)

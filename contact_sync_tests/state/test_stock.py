@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from contact_sync.contacts.matching import PEOPLE, ROWS, open_matching
-from contact_sync.state import lookups
+from contact_sync.state import stock
 from contact_sync.state.store import Store
 from contact_sync_tests.contacts.builders import SOURCE, link, person
 from contact_sync_tests.state.stored import deliver
@@ -23,7 +23,7 @@ KEYS = [
 def test_stored_contacts_are_found_by_what_recognises_them(
     store: Store, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
-    monkeypatch.setattr(lookups, "SCAN_FROM", share)
+    monkeypatch.setattr(stock, "SCAN_FROM", share)
     deliver(store, *(link(str(number), f"G{number}", person(number)) for number in range(1, 5)))
     deliver(store, link("gone", None, {}))
     with open_matching(3) as matching:
