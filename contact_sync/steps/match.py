@@ -87,17 +87,12 @@ def plan_rows(
     return plan_portion(context.store, terms, portion).parts[0][1]
 
 
-def shared_identifiers(context: SyncContext, windows: Sequence[Window]) -> frozenset[Identifier] | None:
-    """Return the identifiers that many people share, counted in whole windows and what is stored.
-
-    None where the windows are so small that they are counted when they are planned.
-    """
+def shared_identifiers(context: SyncContext, windows: Sequence[Window]) -> frozenset[Identifier]:
+    """Return the identifiers that many people share, counted in whole windows and what is stored."""
     read = _stored(context, windows)
     run = measure(len(windows), read)
-    if run.rows <= PORTION:
-        return None
     with workers(run.rows) as running:
-        return survey(context, run, read, running).barred
+        return survey(context, run, read, running).barred or frozenset()
 
 
 def _stored(context: SyncContext, windows: Sequence[Window]) -> Read:
