@@ -171,7 +171,7 @@ class Directory:
             return
         said = {name for member in members for name in member.fields}
         others = {name: value for name, value in contact.fields.items() if name not in said}
-        marks = {*identifiers(None, others), *map(mark, contact.ours)}
+        marks = {*identifiers(contact.account, others), *map(mark, contact.ours)}
         self._marks[contact.contact] = marks
         self._add(contact.contact, marks, +1)
 

@@ -31,6 +31,7 @@ class Seen:
         fields: Its canonical fields, ours and others'.
         external_ids: Its external ids: ours by the source's name, others' by `FOREIGN` and the source's id.
         organization: The Genesys id of its organisation.
+        account: The CRM id of the account that this organisation is known to be.
         adopted: Whether it was there before a CRM record became it.
     """
 
@@ -39,6 +40,7 @@ class Seen:
     external_ids: tuple[ExternalId, ...] = field(default=(), repr=False)
     organization: str | None = None
     adopted: bool = False
+    account: str | None = None
 
     @property
     def ours(self) -> tuple[ExternalId, ...]:

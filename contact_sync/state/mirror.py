@@ -16,7 +16,13 @@ from contact_sync.contacts.requests import combine, external_ids
 from contact_sync.contacts.seen import KEY, RECORD, Seen, mark
 from contact_sync.state.bulk import chunks, upsert
 from contact_sync.state.links import members_of
-from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, MIRROR_IDENTIFIER, MIRROR_SCAN
+from contact_sync.state.tables import (
+    CONTACT_LINK,
+    EXTERNAL_ORGANIZATION,
+    GENESYS_MIRROR,
+    MIRROR_IDENTIFIER,
+    MIRROR_SCAN,
+)
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,9 +54,12 @@ class Scan:
 def seen(connection: Connection, contacts: Collection[str]) -> Iterator[Seen]:
     """Yield what the mirror holds of contacts."""
     for chunk in chunks(sorted(contacts)):
-        for row in connection.execute(select(GENESYS_MIRROR).where(GENESYS_MIRROR.c.contact.in_(chunk))):
+        rows = connection.execute(select(GENESYS_MIRROR).where(GENESYS_MIRROR.c.contact.in_(chunk))).all()
+        accounts = _accounts(connection, [row.organization for row in rows])
+        for row in rows:
             ids = tuple((source, value) for source, value in row.external_ids)
-            yield Seen(row.contact, row.fields, ids, row.organization, row.adopted)
+            account = accounts.get(row.organization)
+            yield Seen(row.contact, row.fields, ids, row.organization, row.adopted, account)
 
 
 def unlinked(connection: Connection) -> Iterator[Seen]:
@@ -197,12 +206,23 @@ def _put(connection: Connection, contacts: Sequence[Seen], at: datetime, links: 
     for chunk in chunks([one.contact for one in contacts]):
         connection.execute(delete(MIRROR_IDENTIFIER).where(MIRROR_IDENTIFIER.c.contact.in_(chunk)))
     upsert(connection, GENESYS_MIRROR, [_columns(one) | {"seen_at": at} for one in contacts])
+    accounts = _accounts(connection, [one.organization for one in contacts])
     rows = [
         {"contact": one.contact, "rule": rule, "value": value}
         for one in contacts
-        for rule, value in sorted(_recognised(one, links.get(one.contact, ())))
+        for rule, value in sorted(_recognised(one, links.get(one.contact, ()), accounts.get(one.organization)))
     ]
     upsert(connection, MIRROR_IDENTIFIER, rows)
+
+
+def _accounts(connection: Connection, organizations: Collection[str | None]) -> Mapping[str | None, str]:
+    """Return which accounts of a CRM organisations are, by the organisation's Genesys id."""
+    table = EXTERNAL_ORGANIZATION.c
+    found: dict[str | None, str] = {}
+    for chunk in chunks(sorted({one for one in organizations if one})):
+        query = select(table.organization, table.account).where(table.organization.in_(chunk))
+        found |= {row.organization: row.account for row in connection.execute(query)}
+    return found
 
 
 def _columns(one: Seen) -> dict[str, object]:
@@ -215,9 +235,9 @@ def _columns(one: Seen) -> dict[str, object]:
     }
 
 
-def _recognised(contact: Seen, links: Iterable[Link]) -> set[tuple[str, str]]:
+def _recognised(contact: Seen, links: Iterable[Link], account: str | None) -> set[tuple[str, str]]:
     """Return what a contact is recognised by: what it carries, and what its records say."""
-    found = {*identifiers(None, contact.fields), *map(mark, contact.ours)}
+    found = {*identifiers(account, contact.fields), *map(mark, contact.ours)}
     return found.union(*(identifiers(link.account, link.fields) for link in links))
 
 

@@ -203,6 +203,7 @@ EXTERNAL_ORGANIZATION = Table(
     Column("account", String(255), primary_key=True),
     Column("organization", String(64), nullable=False),
     Column("name", String(1000), nullable=False),
+    Index("ix_external_organization_organization", "organization"),
     comment="An account of a CRM, and the organisation in Genesys that it became.",
 )
 

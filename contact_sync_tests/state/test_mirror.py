@@ -109,3 +109,15 @@ def test_a_record_finds_the_contact_that_carries_its_external_id(store: Store) -
         store.fill(directory, [who])
         assert directory.find(who) == match
         assert directory.seen(str(match.contact)) is not None
+
+
+def test_the_name_rule_finds_a_contact_by_the_account_that_its_organization_is(store: Store) -> None:
+    named = {name: ANA[name] for name in ("firstName", "lastName")}
+    organization = {"source": "crm", "account": "A-1", "organization": "O1", "name": "Acme"}
+    store.note_organizations([organization])
+    scanned(store, Seen("G1", named, organization="O1"), Seen("G2", named, organization="O2"))
+    for account, match in (("A-1", Match(contact="G1", rule="name")), ("A-2", Match())):
+        directory = Directory()
+        who = link("1", None, named, account=account)
+        store.fill(directory, [who])
+        assert directory.find(who) == match

@@ -18,4 +18,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", "account", name=op.f("pk_external_organization")),
         comment="An account of a CRM, and the organisation in Genesys that it became.",
     )
+    op.create_index("ix_external_organization_organization", "external_organization", ["organization"])
     op.add_column("unmapped_field", sa.Column("shape", sa.String(length=255), nullable=True))
