@@ -23,9 +23,9 @@ from contact_sync.contacts.phone_shapes import (
     easy_texts,
     joined,
     mask_of,
+    matches,
     select,
     sizes,
-    whole,
 )
 
 Regions = tuple[str, ...]
@@ -218,10 +218,10 @@ def _valid(code: str, numbers: pa.Array) -> Mask:
         places = np.flatnonzero(digits == size)
         left = numbers.take(pa.array(places))
         for rule in rules(code, int(size)):
-            claimed = mask_of(pc.match_substring_regex(left, f"^{rule.leading}"))
+            claimed = matches(left, f"^{rule.leading}")
             good = claimed.copy()
             for pattern in (rule.kinds, rule.general):
-                good[good] = whole(select(left, good), pattern) if pattern else False
+                good[good] = matches(select(left, good), f"^(?:{pattern})$") if pattern else False
             valid[places[good]] = True
             claimed = claimed if rule.leading else good
             places, left = places[~claimed], select(left, ~claimed)

@@ -4,8 +4,10 @@ What belongs here: the shapes, and the few operations on Arrow arrays that they 
 knows no look-around. Which numbers the digits are belongs to `phone_frames`.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +22,8 @@ Places = NDArray[np.int64]
 
 FEWEST_DIGITS = 9
 """Digits of an easy number; with fewer, letters may spell it, and it may be a short code or a date."""
+
+_FEW = 1_000
 
 _SEPARATORS = "[ \xa0()./-]+"
 _NUMBER = "\\+?\\(?[0-9][0-9 \xa0().-]*"
@@ -78,6 +82,22 @@ def _clear(texts: pa.Array, body: pa.Array, digits: pa.Array) -> Mask:
     for array, pattern in ((texts, _ELSE), (body, _NO_NUMBER), (digits, _PLACEHOLDER)):
         clear &= ~mask_of(pc.match_substring_regex(array, pattern))
     return clear
+
+
+def matches(digits: pa.Array, pattern: str) -> Mask:
+    """Tell in which texts of ASCII digits a pattern is found.
+
+    Arrow compiles a pattern anew each time: for a few texts one that Python has compiled before is faster.
+    """
+    if len(digits) > _FEW:
+        return mask_of(pc.match_substring_regex(digits, pattern))
+    search = _compiled(pattern).search
+    return np.fromiter((search(one) is not None for one in digits.to_pylist()), bool, len(digits))
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 def whole(array: pa.Array, pattern: str) -> Mask:

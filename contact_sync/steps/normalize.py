@@ -17,7 +17,7 @@ from contact_sync.contacts.window import Window
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.workers import workers
 
-NORMALIZED_AT_ONCE = 20_000
+NORMALIZED_AT_ONCE = 50_000
 """Rows that are normalized at once: phones are read a column at a time, the faster the longer it is."""
 
 
