@@ -33,10 +33,9 @@ types: $(VENV)/installed-dev ## mypy, strict, on the package and its tests
 	$(BIN)/mypy
 
 bench: $(VENV)/installed-dev ## phones, matching, and the whole plan of a million contacts; the twin with as many
-	$(BIN)/python -m contact_sync_tests.bench_phones
-	$(BIN)/python -m contact_sync_tests.bench_matching
-	$(BIN)/python -m contact_sync_tests.bench_plan
-	$(BIN)/python -m contact_sync_tests.bench_twin
+	@missed=0; for bench in phones matching plan twin; do \
+	  $(BIN)/python -m contact_sync_tests.bench_$$bench || missed=1; \
+	done; exit $$missed
 
 bench-delivery: $(VENV)/installed-dev ## the shared budget, throughput and memory of delivery (an hour)
 	$(BIN)/python -m contact_sync_tests.bench_budget
