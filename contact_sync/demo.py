@@ -180,7 +180,7 @@ def serve_ui(home: Path, port: int, console: Console) -> None:
         if snapshot.is_file():
             twin.store.load(snapshot)
         console.print(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C ends it)", highlight=False)
-        console.print(f"Twin of Genesys Cloud: {twin.base_url}   (GENESYS_BASE_URL, for commands)", highlight=False)
+        console.print(f"Twin of Genesys Cloud: {twin.base_url}   (GENESYS_BASE_URL)", highlight=False)
         stopped = threading.Event()
         life = threading.Thread(target=_live, args=(home / "crm.db", stopped), daemon=True)
         life.start()
