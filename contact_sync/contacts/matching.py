@@ -115,6 +115,9 @@ class Matching:
     def links(self, rules: Sequence[str] = RULES) -> pa.Table:
         """Return which stored contact each row is, or the several that it may be; nothing for rows that are new.
 
+        Here a name only stands in the way where it contradicts, and a number needs a last name on both sides; the
+        planner, which decides, asks for more (`rules.may_be`).
+
         Args:
             rules: The identity rules in their order; a record's own link and its business key come first.
 
