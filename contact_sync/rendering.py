@@ -6,7 +6,7 @@ is wrapped in `Text`, so that its brackets are not taken for markup.
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -109,8 +109,8 @@ def queue_table(rows: Sequence[Mapping[str, Any]], depth: QueueDepth) -> Rendera
             Text(row["crm_id"]),
             Text(row["state"], style="red" if row["state"] == "dead" else ""),
             f"{row['attempts']:,}",
-            f"{row['queued_at']:%Y-%m-%d %H:%M}Z",
-            f"{then:%Y-%m-%d %H:%M}Z" if then else "never",
+            minute(row["queued_at"]),
+            minute(then) if then else "never",
             Text(row["last_error"]),
         )
     return Group(table, Text(summary))
@@ -121,7 +121,7 @@ def health_table(health: Health, budget: Mapping[str, Any]) -> Table:
     table = Table(title="status", title_justify="left", title_style="bold", show_header=False, box=None)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("watermark", f"{health.watermark:%Y-%m-%d %H:%M}Z: every window before it is committed")
+    table.add_row("watermark", f"{minute(health.watermark)}: every window before it is committed")
     table.add_row("lag", _span(health.lag))
     table.add_row("gaps", "; ".join(str(gap) for gap in health.gaps) or "none")
     table.add_row("retry queue", _queue(health))
@@ -163,6 +163,16 @@ def check_line(check: Check) -> Table:
     return line
 
 
+def minute(at: datetime) -> str:
+    """Return an instant as it is printed."""
+    return f"{at:%Y-%m-%d %H:%M}Z"
+
+
+def moved(change: Mapping[str, str | None]) -> str:
+    """Return a field, and what it was and is."""
+    return f"{change['field']}: {change['old'] or '∅'} → {change['new'] or '∅'}"
+
+
 def _budget(budget: Mapping[str, Any]) -> str:
     spent = f"{budget['used']:,} of {budget['allowed']:,} requests of this minute used"
     others = f"others spend {budget['others_per_minute']:.0f} a minute"
@@ -170,7 +180,7 @@ def _budget(budget: Mapping[str, Any]) -> str:
 
 
 def _queue(health: Health) -> str:
-    since = f" since {health.oldest_waiting:%Y-%m-%d %H:%M}Z" if health.oldest_waiting else ""
+    since = f" since {minute(health.oldest_waiting)}" if health.oldest_waiting else ""
     return f"{health.waiting:,} waiting{since}, {health.deferred:,} deletes in grace, {health.dead:,} dead"
 
 
@@ -180,7 +190,7 @@ def _why(row: Mapping[str, Any]) -> str:
 
 def _changes(row: Mapping[str, Any]) -> str:
     changes = json.loads(row.get("changes") or "[]")
-    return "\n".join(f"{one['field']}: {one['old'] or '∅'} → {one['new'] or '∅'}" for one in changes)
+    return "\n".join(map(moved, changes))
 
 
 def _span(lag: timedelta) -> str:

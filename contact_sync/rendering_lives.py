@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contact_sync.contacts.simulating import Simulation
+from contact_sync.rendering import minute, moved
 from contact_sync.steps.explain import ContactLife, Explanation, RecordLife, Row, Sighting
 
 _DELIVERED = ("action", "rule", "reason")
@@ -124,7 +125,7 @@ def _facts(told: Mapping[str, Any]) -> RenderableType:
     if told["unanswered"]:
         lines.append("a request that carried it has no answer yet: it is sent whole the next time")
     if queue := told["queue"]:
-        then = f", next attempt {_minute(queue['next_attempt_at'])}" if queue["next_attempt_at"] else ""
+        then = f", next attempt {minute(queue['next_attempt_at'])}" if queue["next_attempt_at"] else ""
         lines.append(
             f"in the retry queue: {queue['state']}, {queue['attempts']} attempts{then}: {queue['last_error']}"
         )
@@ -141,7 +142,7 @@ def _standing(told: Mapping[str, Any]) -> str:
 
 def _of_contact(told: Mapping[str, Any]) -> RenderableType:
     records = ", ".join(one["crm_id"] for one in told["records"]) or "no record"
-    seen = f"last seen in Genesys {_minute(told['seen_at'])}" if told["seen_at"] else "not known to be in Genesys"
+    seen = f"last seen in Genesys {minute(told['seen_at'])}" if told["seen_at"] else "not known to be in Genesys"
     shared = f"; links nobody by {', '.join(told['shared'])}: too many share it" if told["shared"] else ""
     return Text(f"contact {told['contact']}: {records}; {seen}{shared}")
 
@@ -158,7 +159,7 @@ def _seen(told: Mapping[str, Any]) -> tuple[str, ...]:
     ended = [told.get("outcome", "not delivered"), told.get("status"), told.get("correlation_id")]
     return (
         told["window"],
-        _minute(told["modified_at"]),
+        minute(told["modified_at"]),
         _said(*was, *phones),
         _said(*decided, candidates),
         _said(*ended),
@@ -168,23 +169,17 @@ def _seen(told: Mapping[str, Any]) -> tuple[str, ...]:
 def _sent(told: Mapping[str, Any]) -> tuple[str, ...]:
     back = _said(told["result"], told.get("status"), told.get("reason"), told.get("correlation_id"))
     what = _said(told["action"], told.get("rule"))
-    return (_minute(told["at"]), what, _changes(told["changes"]), back, told["run_id"])
+    return (minute(told["at"]), what, _changes(told["changes"]), back, told["run_id"])
 
 
 def _changes(changes: Sequence[str | Mapping[str, str | None]]) -> str:
     names = [one for one in changes if isinstance(one, str)]
-    moved = [
-        f"{one['field']}: {one['old'] or '∅'} → {one['new'] or '∅'}" for one in changes if isinstance(one, Mapping)
-    ]
-    return "\n".join([*moved, ", ".join(names)] if names else moved)
+    values = [moved(one) for one in changes if isinstance(one, Mapping)]
+    return "\n".join([*values, ", ".join(names)] if names else values)
 
 
 def _said(*parts: object) -> str:
     return "; ".join(str(part) for part in parts if part)
-
-
-def _minute(at: Any) -> str:  # noqa: ANN401 -- a datetime or a Timestamp
-    return f"{at:%Y-%m-%d %H:%M}Z"
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Table:

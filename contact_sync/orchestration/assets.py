@@ -5,9 +5,9 @@ Each is thin: it opens the sync, runs its step for the windows of the run, and r
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import dagster as dg
 
@@ -30,6 +30,7 @@ from contact_sync.steps.extract import extract
 from contact_sync.steps.match import match
 from contact_sync.steps.normalize import normalize
 from contact_sync.steps.report import health, report
+from contact_sync.steps.tally import Tally
 
 ASSETS = ("crm_delta", "normalized_contacts", "dedup_matches", "genesys_upserts", "sync_report")
 GENESYS_POOL = "genesys"
@@ -37,6 +38,19 @@ GROUP = "contact_sync"  # one for all, so that the lineage opens unfolded
 OWNERS = ["team:contact-sync"]
 
 Step = Callable[..., dg.MaterializeResult]
+
+
+class Catalogued(TypedDict):
+    """How an asset of a code location is listed in the catalog."""
+
+    group_name: str
+    owners: list[str]
+    tags: dict[str, str]
+
+
+def catalogued(settings: Settings) -> Catalogued:
+    """Return how every asset of a code location is listed."""
+    return {"group_name": GROUP, "owners": OWNERS, "tags": {"crm": settings.crm.name}}
 
 
 def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
@@ -53,7 +67,7 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
             for window in windows:
                 extract(opened, window)
             found = (checks.fields_listed(opened), checks.records_dated(opened))
-            return _result(context, opened, "crm_delta", windows, *found)
+            return _result(context, "crm_delta", _tallies(opened, "crm_delta", windows), *found)
 
     @asset(deps=[crm_delta], kinds={"pandas", "parquet"})
     def normalized_contacts(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
@@ -62,7 +76,7 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
             windows = windows_of_run(context, frequency)
             for window in windows:
                 normalize(opened, window)
-            return _result(context, opened, "normalized_contacts", windows)
+            return _result(context, "normalized_contacts", _tallies(opened, "normalized_contacts", windows))
 
     @asset(deps=[normalized_contacts], kinds={"pandas", "parquet"}, check_names=[checks.NO_MASS_DELETE])
     def dedup_matches(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
@@ -70,8 +84,9 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
         with sync.open(settings, context.run.tags) as opened:
             windows = windows_of_run(context, frequency)
             match(opened, windows)
-            held = sum(opened.tally("dedup_matches", window).values["rule"][DELETE_GUARD] for window in windows)
-            return _result(context, opened, "dedup_matches", windows, checks.no_mass_delete(held))
+            tallies = _tallies(opened, "dedup_matches", windows)
+            held = sum(tally.values["rule"][DELETE_GUARD] for tally in tallies.values())
+            return _result(context, "dedup_matches", tallies, checks.no_mass_delete(held))
 
     @asset(deps=[dedup_matches], kinds={"genesys", "parquet"}, pool=GENESYS_POOL)
     def genesys_upserts(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
@@ -81,7 +96,9 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
             reasons: Counter[str] = Counter()
             for delivered in deliver(opened, windows, context.run.run_id, _log_progress(context)):
                 reasons.update(delivered.held_because)
-            return _result(context, opened, "genesys_upserts", windows, **held_metadata(reasons))
+            return _result(
+                context, "genesys_upserts", _tallies(opened, "genesys_upserts", windows), **held_metadata(reasons)
+            )
 
     @asset(deps=[genesys_upserts], kinds={"pandas", "parquet"}, check_names=[checks.NOTHING_DEAD, checks.KEEPS_UP])
     def sync_report(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
@@ -93,7 +110,8 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
                 context.add_asset_metadata(numbers, asset_key="sync_report", partition_key=key_of(window))
             now = health(opened)
             found = (checks.nothing_dead(now), checks.keeps_up(now))
-            return _result(context, opened, "sync_report", windows, *found, **health_metadata(now))
+            tallies = _tallies(opened, "sync_report", windows)
+            return _result(context, "sync_report", tallies, *found, **health_metadata(now))
 
     genesys = _external(
         "genesys_external_contacts",
@@ -128,9 +146,7 @@ def _windowed(
                 retry_policy=dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
                 check_specs=checks.specs(name, *check_names),
                 metadata={"dagster/column_schema": column_schema(name)},
-                group_name=GROUP,
-                owners=OWNERS,
-                tags={"crm": settings.crm.name},
+                **catalogued(settings),
                 kinds=kinds,
                 pool=pool,
             )(step)
@@ -145,23 +161,23 @@ def _external(
         name,
         description=description,
         deps=deps,
-        group_name=GROUP,
-        owners=OWNERS,
-        tags={"crm": settings.crm.name},
+        **catalogued(settings),
         kinds={kind},
     )
 
 
+def _tallies(opened: SyncContext, asset: str, windows: Sequence[Window]) -> Mapping[Window, Tally]:
+    return {window: opened.tally(asset, window) for window in windows}
+
+
 def _result(
     context: dg.AssetExecutionContext,
-    opened: SyncContext,
     asset: str,
-    windows: Sequence[Window],
+    tallies: Mapping[Window, Tally],
     *found: dg.AssetCheckResult,
     **metadata: dg.MetadataValue[Any],
 ) -> dg.MaterializeResult:
     """Report each window's numbers under its own partition, and the checks of the run."""
-    tallies = {window: opened.tally(asset, window) for window in windows}
     for window, tally in tallies.items():
         context.add_asset_metadata(numbers_of(tally), asset_key=asset, partition_key=key_of(window))
     return dg.MaterializeResult(metadata=metadata, check_results=[checks.contract(tallies), *found])

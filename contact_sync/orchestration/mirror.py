@@ -7,7 +7,7 @@ Both share one budget, in which a scan has one request in line at a time.
 
 import dagster as dg
 
-from contact_sync.orchestration.assets import GROUP, OWNERS
+from contact_sync.orchestration.assets import catalogued
 from contact_sync.orchestration.resources import SyncResource
 from contact_sync.settings import Settings
 from contact_sync.steps.mirror import Progress, mirror
@@ -37,9 +37,7 @@ def build_mirror(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         name=GENESYS_CONTACTS,
         deps=["genesys_external_contacts"],
-        group_name=GROUP,
-        owners=OWNERS,
-        tags={"crm": settings.crm.name},
+        **catalogued(settings),
         kinds={"genesys"},
         pool=MIRROR_POOL,
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from contact_sync.orchestration import checks
-from contact_sync.orchestration.assets import GENESYS_POOL, GROUP, OWNERS
+from contact_sync.orchestration.assets import GENESYS_POOL, catalogued
 from contact_sync.orchestration.resources import SyncResource
 from contact_sync.orchestration.sensors import UNDER_WAY
 from contact_sync.settings import Settings
@@ -31,9 +31,7 @@ def build_retry_queue(settings: Settings) -> dg.AssetsDefinition:
         name=RETRY_QUEUE,
         deps=["genesys_upserts"],
         check_specs=[checks.spec(RETRY_QUEUE, name) for name in CHECKS],
-        group_name=GROUP,
-        owners=OWNERS,
-        tags={"crm": settings.crm.name},
+        **catalogued(settings),
         kinds={"genesys"},
         pool=GENESYS_POOL,
     )

@@ -9,8 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, or_, select
 
-from contact_sync.contacts.identity import Link, RecordId
-from contact_sync.state import links
+from contact_sync.contacts.identity import RecordId
 from contact_sync.state.bulk import chunks
 from contact_sync.state.tables import (
     AUDIT,
@@ -50,16 +49,6 @@ def is_known(connection: Connection, record: RecordId) -> bool:
     return any(
         connection.execute(_of(table, record).limit(1)).first() for table in (CONTACT_LINK, RETRY_QUEUE, AUDIT)
     )
-
-
-def link_of(connection: Connection, record: RecordId) -> Link | None:
-    """Return the link of a record; a tombstone has no contact."""
-    return next(iter(links.of_records(connection, [record])), None)
-
-
-def members_of(connection: Connection, contact: str) -> list[Link]:
-    """Return the links of the records that are a contact."""
-    return list(links.members_of(connection, [contact]))
 
 
 def seen(connection: Connection, contact: str) -> Row | None:

@@ -17,7 +17,7 @@ from contact_sync.contacts.identity import Link, RecordId, identifiers
 from contact_sync.contacts.phones import read_phone
 from contact_sync.contacts.schemas import records
 from contact_sync.contacts.window import Window
-from contact_sync.state import lives
+from contact_sync.state import links, lives
 from contact_sync.steps.context import SyncContext
 
 Row = Mapping[str, Any]
@@ -208,7 +208,7 @@ def _version(row: Row) -> tuple[str, str]:
 def _record_life(connection: Connection, record: RecordId, sightings: Sequence[Sighting]) -> RecordLife:
     return RecordLife(
         record,
-        link=lives.link_of(connection, record),
+        link=next(iter(links.of_records(connection, [record])), None),
         sightings=sightings,
         writes=lives.writes(connection, record),
         queued=lives.queued(connection, record),
@@ -217,7 +217,7 @@ def _record_life(connection: Connection, record: RecordId, sightings: Sequence[S
 
 
 def _contact_life(connection: Connection, contact: str, shared_threshold: int) -> ContactLife:
-    members = lives.members_of(connection, contact)
+    members = list(links.members_of(connection, [contact]))
     seen = lives.seen(connection, contact)
     known_by = {pair for link in members for pair in identifiers(link.account, link.fields)}
     shared = {
