@@ -4,14 +4,16 @@ What belongs here: the words, which people and other modules look for, and the p
 `planning`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from contact_sync.contacts.fields import MAX_EXTERNAL_IDS
 from contact_sync.contacts.identity import Link, RecordId
-from contact_sync.contacts.requests import Changes, ContactRequest
+from contact_sync.contacts.requests import Changes, ContactRequest, encoded
+
+STALE = "stale: a newer version was delivered"
+"""Why a row comes to nothing."""
 
 HIDDEN = "its change does not show in the contact: an account, or a value that loses to a newer record's"
 """Why a changed record needs no request; what changed still tells who it is."""
@@ -53,9 +55,6 @@ WAITING = "waits for its grace period (delivery.delete_grace_minutes): the perso
 """Why."""
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
-
-
 @dataclass(slots=True)
 class Decision:
     """A row of `normalized_contacts`, and what becomes of it; `left` is the contact that its record leaves."""
@@ -87,11 +86,11 @@ def plan_row(decision: Decision) -> dict[str, Any]:
         "accepted": link is not None,
         "contact": decision.contact,
         "rule": decision.rule,
-        "candidates": json.dumps(decision.candidates) if decision.candidates else None,
+        "candidates": encoded(decision.candidates) if decision.candidates else None,
         "reason": decision.reason,
         "account": link.account if link else None,
         "business_key": link.business_key if link else None,
-        "fields": _ENCODER.encode(dict(link.fields)) if link and link.contact else None,
+        "fields": encoded(dict(link.fields)) if link and link.contact else None,
         "request": decision.request.to_json() if decision.request else None,
-        "changes": _ENCODER.encode(decision.changes) if decision.changes else None,
+        "changes": encoded(decision.changes) if decision.changes else None,
     }

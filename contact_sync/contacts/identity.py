@@ -19,7 +19,8 @@ from contact_sync.contacts.seen import KEY, Seen, mark
 NEW = "new:"
 """Marks a contact that Genesys does not have yet: `new:` and the CRM id that creates it."""
 
-_NUMBER = re.compile(r"\+\d{5,15}(;ext=\d{1,15})?")
+NUMBER = re.compile(r"\+\d{5,15}(;ext=\d{1,15})?")
+"""A phone that recognises somebody: E.164, with its extension."""
 
 RecordId = tuple[str, str]
 """A CRM record: the source's name and the record's id there."""
@@ -75,13 +76,18 @@ def business_key(account: str | None, fields: Contact) -> str | None:
     The hash is of the names and the first e-mail, so that two people behind one number have two keys. Nobody has
     one without a name (a switchboard, `info@`), nor a last name alone at an account.
     """
-    named = [name for name in ("firstName", "lastName") if name in fields]
-    phone = next((fields[name] for name in PHONES if name in fields), "")
-    email = next((fields[name] for name in EMAILS if name in fields), "")
-    if not named or not (phone or email or (account and len(named) == 2)):
+    phone, email = (next((fields[name] for name in names if name in fields), None) for names in (PHONES, EMAILS))
+    return key_of(account, fields.get("firstName"), fields.get("lastName"), phone, email)
+
+
+def key_of(
+    account: str | None, first: str | None, last: str | None, phone: str | None, email: str | None
+) -> str | None:
+    """Return the business key of a record with these values, the first phone and the first e-mail among them."""
+    if not (first or last) or not (phone or email or (account and first and last)):
         return None
-    person = "\x1f".join((fields.get("firstName", ""), fields.get("lastName", ""), email)).casefold()
-    key = f"{account or ''}|{phone}|{_digest(person)[:16]}"
+    person = f"{first or ''}\x1f{last or ''}\x1f{email or ''}".casefold()
+    key = f"{account or ''}|{phone or ''}|{_digest(person)[:16]}"
     return key if len(key) <= MAX_EXTERNAL_ID_LENGTH else _digest(key)
 
 
@@ -91,11 +97,16 @@ def identifiers(account: str | None, fields: Contact) -> Iterator[tuple[str, str
         if name in fields:
             yield ("email", fields[name].lower())  # others' contacts keep the case in which they were typed
     for name in PHONES:
-        if name in fields and _NUMBER.fullmatch(fields[name]):
+        if name in fields and NUMBER.fullmatch(fields[name]):
             yield ("phone", fields[name])
     first, last = folded(fields.get("firstName", "")), folded(fields.get("lastName", ""))
-    if account and first and last:
-        yield ("name", _digest(f"{first}\x1f{last}\x1f{account.casefold()}"))
+    if name_key := name_of(first, last, account):
+        yield ("name", name_key)
+
+
+def name_of(first: str | None, last: str | None, account: str | None) -> str | None:
+    """Return what the name rule looks up: a hash of folded names and the account; None unless all are known."""
+    return _digest(f"{first}\x1f{last}\x1f{account.casefold()}") if first and last and account else None
 
 
 class Directory:

@@ -77,6 +77,11 @@ class Matching:
         """Add whom the records of stored contacts name (`MEMBERS`); only `links` needs it."""
         self._add("member", members)
 
+    def size(self, *rules: str) -> int:
+        """Return how many lines tell by which values these rules recognise the rows."""
+        [(size,)] = self._fetch("SELECT count(*) FROM keyed WHERE list_contains($1, rule)", list(rules))
+        return int(size)
+
     def values(self, *rules: str) -> list[str]:
         """Return the values, each once, by which these rules recognise the rows."""
         query = "SELECT DISTINCT value FROM keyed WHERE list_contains($1, rule)"

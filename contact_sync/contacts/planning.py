@@ -17,6 +17,7 @@ from contact_sync.contacts.decisions import (
     DELETE_GRACE,
     DELETE_GUARD,
     SPLIT,
+    STALE,
     WAITING,
     Decision,
     plan_row,
@@ -129,7 +130,7 @@ class _Planner:
             return Decision(row, "hold", reason=row["reason"])
         old = self._directory.link((self._source, row["crm_id"]))
         if old and self._is_stale(row):
-            return Decision(row, "unchanged", contact=old.contact, reason="stale: a newer version was delivered")
+            return Decision(row, "unchanged", contact=old.contact, reason=STALE)
         return self._decide_upsert(row, old) if row["kind"] == "upsert" else self._decide_removal(row, old)
 
     def _is_stale(self, row: Mapping[str, Any]) -> bool:

@@ -5,11 +5,13 @@ What belongs here: the engine and its version. What is stored belongs to `tables
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import orjson
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -153,8 +155,19 @@ def _engine(url: str) -> Engine:
         ) from None
 
 
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+_OPTIONS: Mapping[str, Any] = {
+    "hide_parameters": True,
+    "json_serializer": _json,
+    "json_deserializer": orjson.loads,
+}
+
+
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": _LOCK_SECONDS}, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": _LOCK_SECONDS}, **_OPTIONS)
     if path := sqlite_path(url):
         _make_private(path)
     event.listen(engine, "connect", _configure_sqlite)
@@ -163,7 +176,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    return create_engine(url, pool_pre_ping=True, **_OPTIONS)
 
 
 def sqlite_path(url: URL) -> Path | None:

@@ -39,6 +39,32 @@ def load(
     _learn(connection, directory, [*members, *others], found=set(contacts))
 
 
+def alone(
+    connection: Connection, source: str, found: Mapping[str, str | None]
+) -> tuple[set[str], dict[str, Link]]:
+    """Return which records stand alone in the state database too, and the links of those that are a contact.
+
+    Args:
+        connection: An open transaction.
+        source: The source's name.
+        found: For each record the one contact that it may be, None if there is none.
+
+    Returns:
+        The ids of the records of which neither they nor their contact wait for an answer, and that are the only
+        record of that contact, or have never been one; and their links.
+    """
+    unanswered = linked.unanswered(connection)
+    waiting = {link.record[1] for link in unanswered} | {link.contact for link in unanswered}
+    members: dict[str, list[Link]] = defaultdict(list)
+    for link in linked.members_of(connection, {contact for contact in found.values() if contact}):
+        members[str(link.contact)].append(link)
+    sole = {record: members[contact] for record, contact in found.items() if contact and contact not in waiting}
+    links = {record: its[0] for record, its in sole.items() if [one.record for one in its] == [(source, record)]}
+    strangers = [(source, record) for record, contact in found.items() if contact is None]
+    known = {link.record[1] for link in linked.of_records(connection, strangers)}
+    return (links.keys() | {record for _, record in strangers} - known) - waiting, links
+
+
 def names(connection: Connection, contacts: Collection[str]) -> Mapping[str, Sequence[Contact]]:
     """Return what is known of contacts: what their records say, also those of unanswered requests, or as seen."""
     said: dict[str, list[Contact]] = defaultdict(list)

@@ -87,6 +87,11 @@ class Store:
         with reading(self._engine) as connection:
             lookup.load(connection, directory, records, contacts)
 
+    def alone(self, source: str, found: Mapping[str, str | None]) -> tuple[set[str], dict[str, Link]]:
+        """Return which records stand alone in the state database, as `lookup.alone` does."""
+        with self.reading() as connection:
+            return lookup.alone(connection, source, found)
+
     def learn(self, matching: Matching, source: str) -> None:
         """Tell `matching` what recognises the stored contacts that its rows, of `source`, may be."""
         with reading(self._engine) as connection:

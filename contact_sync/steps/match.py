@@ -53,8 +53,9 @@ def plan_windows(
     windows = list(frames)
     tables = [pa.Table.from_pandas(frame, preserve_index=False) for frame in frames.values()]
 
-    def read(number: int) -> Iterable[pa.Table]:
-        return (tables[number].slice(start, PORTION) for start in range(0, max(len(tables[number]), 1), PORTION))
+    def read(number: int, columns: Sequence[str] | None) -> Iterable[pa.Table]:
+        table = tables[number].select(columns) if columns else tables[number]
+        return (table.slice(start, PORTION) for start in range(0, max(len(table), 1), PORTION))
 
     for number, pieces in groupby(_pieces(context, windows, read), key=itemgetter(0)):
         yield windows[number], pd.concat([plan for _, plan in pieces], ignore_index=True)
@@ -96,7 +97,9 @@ def shared_identifiers(context: SyncContext, windows: Sequence[Window]) -> froze
 
 
 def _stored(context: SyncContext, windows: Sequence[Window]) -> Read:
-    return lambda number: context.frames.tables("normalized_contacts", windows[number], rows=PORTION)
+    return lambda number, columns: context.frames.tables(
+        "normalized_contacts", windows[number], columns, rows=PORTION
+    )
 
 
 def _pieces(context: SyncContext, windows: Sequence[Window], read: Read) -> Iterator[tuple[int, pd.DataFrame]]:

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 
+from contact_sync.contacts.alone import plan_alone
 from contact_sync.contacts.fields import fields_of
 from contact_sync.contacts.identity import Directory, Link, business_key
 from contact_sync.contacts.planning import make_plan, over
@@ -19,7 +21,7 @@ from contact_sync.contacts.schemas import records as rows_of
 from contact_sync.contacts.sharing import Identifier, bar_shared
 from contact_sync.state.store import Store
 from contact_sync.steps.grace import ALWAYS, Earned
-from contact_sync.steps.portions import Part, Portion
+from contact_sync.steps.portions import Found, Part, Portion, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +89,11 @@ def _no_garbage() -> Iterator[None]:
 
 
 def _plan(store: Store, terms: Terms, portion: Portion) -> Planned:
-    directory = Directory(terms.rules, terms.barred or frozenset())
-    frames = [frame for _, frame in portion.parts.values()]
-    if portion.contacts is None:
-        links = [link for frame in frames for link in _wanted(frame, terms.source)]
-        store.fill(directory, links)
-        if terms.barred is None:
-            bar_shared(links, directory)
-    else:
-        records = {(terms.source, crm_id) for frame in frames for crm_id in _records(frame)}
-        store.load(directory, sorted(records), portion.contacts)
+    alone, rest = _apart(store, terms, portion)
+    directory = _known(store, terms, rest)
     parts: dict[int, Part] = {}
     removed: dict[int, int] = {}
-    for window, (rows, frame) in portion.parts.items():
+    for window, (rows, frame) in rest.parts.items():
 
         def guard(would_go: int, window: int = window) -> str | None:
             removed[window] = would_go
@@ -107,8 +101,55 @@ def _plan(store: Store, terms: Terms, portion: Portion) -> Planned:
 
         earned = terms.earned.get(window, ALWAYS)
         plan = make_plan(frame, directory, source=terms.source, guard=guard, earned=earned, kept=terms.kept)
-        parts[window] = (rows, plan)
+        parts[window] = joined(
+            [one for one in (alone.get(window), (rows, plan)) if one and len(one[0])] or [(rows, plan)]
+        )
     return Planned(parts, removed)
+
+
+def _apart(store: Store, terms: Terms, portion: Portion) -> tuple[Mapping[int, Part], Portion]:
+    """Return the plans of the rows that stand alone, and the portion without these rows."""
+    if portion.found is None or not portion.found.alone:
+        return {}, portion
+    candidates = {window: _candidates(part, portion.found) for window, part in portion.parts.items()}
+    found = {crm_id: contact for some in candidates.values() for crm_id, contact in some.values()}
+    records, links = store.alone(terms.source, found)
+    alone: dict[int, Part] = {}
+    rest: dict[int, Part] = {}
+    planned = set[int]()
+    for window, (rows, frame) in portion.parts.items():
+        chosen = np.array(
+            [row in candidates[window] and candidates[window][row][0] in records for row in rows.tolist()],
+            dtype=np.bool_,
+        )
+        plan = plan_alone(frame[chosen], links, source=terms.source, kept=terms.kept)
+        alone[window], rest[window] = (rows[chosen], plan), (rows[~chosen], frame[~chosen])
+        planned.update(rows[chosen].tolist())
+    others = {contact for row, contact in portion.found.alone.items() if contact and row not in planned}
+    return alone, replace(portion, parts=rest, found=Found({}, {*portion.found.others, *others}))
+
+
+def _candidates(part: Part, found: Found) -> Mapping[int, tuple[str, str | None]]:
+    """Return the CRM ids and contacts of the upserts that hang together with no other row."""
+    rows, frame = part
+    upserts = ((frame["state"] == "ready") & (frame["kind"] == "upsert")).to_numpy()
+    its = zip(rows[upserts].tolist(), frame["crm_id"][upserts], strict=True)
+    return {row: (crm_id, found.alone[row]) for row, crm_id in its if row in found.alone}
+
+
+def _known(store: Store, terms: Terms, portion: Portion) -> Directory:
+    """Return what is stored of a portion's rows and of all contacts that they may be."""
+    directory = Directory(terms.rules, terms.barred or frozenset())
+    frames = [frame for _, frame in portion.parts.values()]
+    if portion.found is None:
+        links = [link for frame in frames for link in _wanted(frame, terms.source)]
+        store.fill(directory, links)
+        if terms.barred is None:
+            bar_shared(links, directory)
+    else:
+        records = {(terms.source, crm_id) for frame in frames for crm_id in _records(frame)}
+        store.load(directory, sorted(records), portion.found.others)
+    return directory
 
 
 def _records(normalized: pd.DataFrame) -> Iterator[str]:

@@ -7,7 +7,7 @@ one. What belongs here: cutting, and putting together again. What makes rows han
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,8 +21,8 @@ Rows = NDArray[np.int64]
 Part = tuple[Rows, pd.DataFrame]
 """Rows and their numbers, ascending."""
 
-Read = Callable[[int], Iterable[pa.Table]]
-"""Reads the frame of a window, by its place in the run, in pieces; always in the same ones."""
+Read = Callable[[int, Sequence[str] | None], Iterable[pa.Table]]
+"""Reads columns, or all, of the frame of a window, by its place in the run, in pieces; always in the same ones."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,25 @@ class Portion:
     Attributes:
         number: Its place in the run.
         parts: Its rows by window, in the order of the windows.
-        contacts: The stored contacts that its rows may be; None where nobody has looked.
+        found: The stored contacts that its rows may be; None where nobody has looked.
     """
 
     number: int
     parts: Mapping[int, Part] = field(repr=False)
-    contacts: Sequence[str] | None = field(default=None, repr=False)
+    found: "Found | None" = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The stored contacts that the rows of a portion may be.
+
+    Attributes:
+        alone: The one contact, or None, of rows that hang together with no other.
+        others: The contacts of the other rows.
+    """
+
+    alone: Mapping[int, str | None]
+    others: Collection[str]
 
 
 class Cut:
@@ -60,6 +73,7 @@ class Cut:
         self._ends = ends.astype(np.int64)
         self._home = np.searchsorted(self._ends, first, side="right")
         self._found = None if found is None else self._by_home(found)
+        self._alone = self._standing_alone(first, found)
 
     def portions(self) -> Iterator[Portion]:
         """Yield the portions in order, one for each piece; some may be empty."""
@@ -70,8 +84,8 @@ class Cut:
                 start, end = np.searchsorted(homes, [number, number + 1])
                 if start < end:
                     part = (later[start:end], table.slice(start, end - start).to_pandas())
-                    parts[window] = _joined([parts[window], part]) if window in parts else part
-            yield Portion(number, dict(sorted(parts.items())), self._contacts(number))
+                    parts[window] = joined([parts[window], part]) if window in parts else part
+            yield Portion(number, dict(sorted(parts.items())), self._found_for(number, parts.values()))
 
     def together(self, planned: Iterable[Mapping[int, Part]]) -> Iterator[tuple[int, pd.DataFrame]]:
         """Yield the pieces again, each with its window, from what was made of the portions, in their order."""
@@ -83,29 +97,48 @@ class Cut:
                     chosen = pieces == piece
                     waiting[int(piece)].append((rows[chosen], frame if chosen.all() else frame[chosen]))
             window = self._windows[number]
-            yield window, _joined(waiting.pop(number, [parts[window]]))[1]
+            yield window, joined(waiting.pop(number, [parts[window]]))[1]
 
-    def _by_home(self, found: pa.Table) -> tuple[Rows, pa.ChunkedArray]:
-        homes = self._home[found["row"].to_numpy()]
+    def _by_home(self, found: pa.Table) -> tuple[Rows, Rows, pa.ChunkedArray]:
+        rows = found["row"].to_numpy()
+        homes = self._home[rows]
         order = np.argsort(homes, kind="stable")
-        return homes[order], found["contact"].take(pa.array(order))
+        return homes[order], rows[order], found["contact"].take(pa.array(order))
 
-    def _contacts(self, number: int) -> list[str] | None:
+    def _standing_alone(self, first: Rows, found: pa.Table | None) -> NDArray[np.bool_]:
+        """Return which rows hang together with no other and may be one stored contact at most."""
+        together = np.bincount(first, minlength=len(first))[first]
+        contacts = np.bincount([] if found is None else found["row"].to_numpy(), minlength=len(first))
+        alone: NDArray[np.bool_] = (together == 1) & (contacts <= 1)
+        return alone
+
+    def _found_for(self, number: int, parts: Iterable[Part]) -> Found | None:
         if self._found is None:
             return None
-        homes, contacts = self._found
+        homes, rows, contacts = self._found
         start, end = np.searchsorted(homes, [number, number + 1])
-        return sorted(set(contacts.slice(start, end - start).to_pylist()))
+        its = contacts.slice(start, end - start).to_pylist()
+        alone: dict[int, str | None] = {
+            int(row): None for its_rows, _ in parts for row in its_rows[self._alone[its_rows]]
+        }
+        others = set[str]()
+        for row, contact in zip(rows[start:end].tolist(), its, strict=True):
+            if row in alone:
+                alone[row] = contact
+            else:
+                others.add(contact)
+        return Found(alone, others)
 
     def _pieces(self) -> Iterator[tuple[int, Rows, pa.Table]]:
-        tables = (table for window in dict.fromkeys(self._windows) for table in self._read(window))
+        tables = (table for window in dict.fromkeys(self._windows) for table in self._read(window, None))
         for number, table in enumerate(tables):
             yield number, np.arange(self._ends[number] - len(table), self._ends[number]), table
 
     def _ahead(self) -> Mapping[int, tuple[Rows, Rows, pa.Table]]:
         """Return the rows that an earlier portion needs, by window: its number, theirs, and the rows, sorted."""
         found: dict[int, list[tuple[Rows, pa.Table]]] = defaultdict(list)
-        for number, rows, piece in self._pieces():
+        at_home = np.searchsorted(self._ends, np.arange(len(self._home)), side="right") == self._home
+        for number, rows, piece in [] if at_home.all() else self._pieces():
             if len(moved := rows[self._home[rows] != number]):
                 found[self._windows[number]].append((moved, piece.take(moved - rows[0])))
         ahead = {}
@@ -122,7 +155,8 @@ class Cut:
         return rows[chosen], table.to_pandas()
 
 
-def _joined(parts: Sequence[Part]) -> Part:
+def joined(parts: Sequence[Part]) -> Part:
+    """Return parts as one, its rows ascending."""
     if len(parts) == 1:
         return parts[0]
     rows = np.concatenate([rows for rows, _ in parts])

@@ -4,31 +4,21 @@ What belongs here: telling `contacts.matching` of the rows of a run and of what 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contact_sync.contacts.fields import EMAILS, NAMES, PHONES
-from contact_sync.contacts.identity import business_key, identifiers
-from contact_sync.contacts.matching import EXTERNAL, KEY, PEOPLE, RECORD, ROWS, open_matching
-from contact_sync.contacts.rules import folded
-from contact_sync.contacts.schemas import records
-from contact_sync.contacts.seen import mark
+from contact_sync.contacts.matching import open_matching
+from contact_sync.contacts.recognising import COLUMNS, recognised
 from contact_sync.contacts.sharing import Identifier
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.portions import Read, Rows
 from contact_sync.steps.workers import Workers
-
-COLUMNS = ["crm_id", "kind", "state", "merged_into", "account", *NAMES, *PHONES, *EMAILS]
-"""The columns of `normalized_contacts` that tell who a row is."""
-
-Key = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +60,7 @@ def measure(windows: int, read: Read) -> Extent:
     sizes: dict[int, list[int]] = defaultdict(list)
     removals: dict[int, int] = defaultdict(int)
     for window in range(windows):
-        for piece in read(window):
+        for piece in read(window, ["kind"]):
             sizes[window].append(len(piece))
             removals[window] += len(piece) - pc.sum(pc.equal(piece["kind"], "upsert"), min_count=0).as_py()
     return Extent(sizes, removals)
@@ -79,7 +69,7 @@ def measure(windows: int, read: Read) -> Extent:
 def survey(context: SyncContext, run: Extent, read: Read, running: Workers) -> Survey:
     """Look over a run that is too large to be planned at once."""
     with open_matching(context.settings.identity.shared_threshold) as matching:
-        pieces = (piece.select(COLUMNS) for window in run.sizes for piece in read(window))
+        pieces = (piece for window in run.sizes for piece in read(window, COLUMNS))
         told, first = running.map(partial(recognised, context.source.name), pieces), 0
         for rows, (keys, names) in zip(chain(*run.sizes.values()), told, strict=True):
             matching.add_rows(_from(first, keys), _from(first, names))
@@ -96,38 +86,3 @@ def at_once(run: Extent) -> Survey:
 
 def _from(first: int, table: pa.Table) -> pa.Table:
     return table.set_column(0, "row", pc.add(table["row"], first))
-
-
-def recognised(source: str, normalized: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return what recognises rows of `normalized_contacts` (`ROWS`), and whom they name (`PEOPLE`)."""
-    keys: list[Key] = []
-    names: list[tuple[int, str | None, str | None]] = []
-    for row, its in enumerate(records(normalized.to_pandas())):
-        if its["state"] == "ready":
-            keys += _keys(row, its, source)
-            names.append((row, _folded(its, "firstName"), _folded(its, "lastName")))
-    return _table(keys, ROWS), _table(names, PEOPLE)
-
-
-def _folded(its: Mapping[str, Any], name: str) -> str | None:
-    return folded(its[name]) or None if name in its else None
-
-
-def _keys(row: int, its: Mapping[str, Any], source: str) -> Iterator[Key]:
-    for crm_id in {its["crm_id"], its.get("merged_into", its["crm_id"])}:
-        yield (row, RECORD, crm_id)
-        yield (row, EXTERNAL, mark((source, crm_id))[1])
-    if its["kind"] != "upsert":
-        return
-    account = its.get("account")
-    if key := business_key(account, its):
-        yield (row, KEY, key)
-    for rule, value in set(identifiers(account, its)):
-        yield (row, rule, value)
-
-
-def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    columns: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else [() for _ in schema]
-    return pa.table(
-        [pa.array(column, one.type) for column, one in zip(columns, schema, strict=True)], schema=schema
-    )

@@ -7,11 +7,12 @@ is repeated, whether too much of it is held. Columns and types are `contacts.sch
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
+from contact_sync.contacts.columns import texts_of
 from contact_sync.contacts.decisions import DELETE_GUARD, NO_ROOM, SPLIT
 from contact_sync.contacts.schemas import SCHEMAS, ContractError, check
 
@@ -58,7 +59,7 @@ class Tally:
         self.rows += len(piece)
         for name in _COUNTED:
             if name in piece:
-                self.values[name].update(piece[name].dropna())
+                self.values[name].update(_counted(piece[name]))
         for name in _FILLED:
             if name in piece:
                 self.filled[name] += int(piece[name].notna().sum())
@@ -66,7 +67,7 @@ class Tally:
             self.split += int((piece["reason"] == SPLIT).sum())
             self.without_room += int((piece["reason"] == NO_ROOM).sum())
         if "outcome" in piece:
-            self.held_because.update(piece.loc[piece["outcome"] == "held", "reason"].dropna())
+            self.held_because.update(_counted(piece.loc[piece["outcome"] == "held", "reason"]))
         if "crm_id" in piece:
             self._add_keys(piece)
 
@@ -110,10 +111,16 @@ class Tally:
         return f"{self._sum:064x}"
 
     def _add_keys(self, piece: pd.DataFrame) -> None:
-        for crm_id, version in zip(piece["crm_id"], piece["version"], strict=True):
+        for crm_id, version in zip(
+            *(texts_of(piece[name]).to_pylist() for name in ("crm_id", "version")), strict=True
+        ):
             hashed = hashlib.sha256(f"{crm_id}\x1f{version}".encode()).digest()
             self._sum = (self._sum + int.from_bytes(hashed, "big")) % _MODULUS
             self._keys.append(int.from_bytes(hashed[:8], "big"))
+
+
+def _counted(column: pd.Series) -> Mapping[str, int]:
+    return {one["values"]: one["counts"] for one in texts_of(column.dropna()).value_counts().to_pylist()}
 
 
 def tally_of(asset: str, pieces: Iterable[pd.DataFrame], max_held_share: float) -> Tally:

@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from threading import Thread
 from typing import TypeVar
 
-FROM_ROWS = 40_000
+FROM_ROWS = 200_000
 """Rows of a run from which processes pay: each takes two seconds to start."""
 
 MOST = 4

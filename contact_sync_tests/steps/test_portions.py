@@ -12,7 +12,9 @@ from sqlalchemy import delete
 
 from contact_sync.contacts.identity import Link
 from contact_sync.contacts.schemas import DEDUP_MATCHES, NORMALIZED_CONTACTS, check, frame_of
+from contact_sync.contacts.seen import Seen
 from contact_sync.simulator.server import TwinServer
+from contact_sync.state.mirror import Scan
 from contact_sync.state.store import Delivery
 from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, IN_FLIGHT, MIRROR_IDENTIFIER
 from contact_sync.steps import match
@@ -31,6 +33,7 @@ class Run:
     """A run to plan: what is stored, what requests carried without an answer, and the rows of its windows."""
 
     stored: Sequence[Link] = ()
+    seen: Sequence[Seen] = ()
     unanswered: Sequence[Link] = ()
     windows: Sequence[Sequence[Row]] = field(default=([],))
     max_deletes: int = 1000
@@ -57,6 +60,15 @@ def links(draw: st.DrawFn, *, tombstones: bool) -> Link:
 
 
 @st.composite
+def contacts(draw: st.DrawFn) -> Seen:
+    said = {name: value for name, value in draw(values).items() if name != "account"}
+    ids = draw(
+        st.lists(st.sampled_from([(SOURCE, "1"), (SOURCE, "2"), ("@foreign", "x")]), max_size=2, unique=True)
+    )
+    return Seen(draw(st.sampled_from(["G1", "G5", "G6"])), said, tuple(ids), adopted=draw(st.booleans()))
+
+
+@st.composite
 def rows(draw: st.DrawFn, read: int) -> Row:
     crm_id, at = draw(st.sampled_from(IDS)), draw(st.integers(1, 8))
     kind = draw(st.sampled_from(["upsert", "upsert", "upsert", "upsert", "delete", "merge"]))
@@ -72,6 +84,7 @@ def rows(draw: st.DrawFn, read: int) -> Row:
 def runs(draw: st.DrawFn) -> Run:
     return Run(
         draw(st.lists(links(tombstones=True), max_size=6, unique_by=lambda one: one.record)),
+        draw(st.lists(contacts(), max_size=2, unique_by=lambda one: one.contact)),
         draw(st.lists(links(tombstones=False), max_size=2, unique_by=lambda one: one.record)),
         [
             draw(st.lists(rows(read), max_size=9, unique_by=lambda row: row["crm_id"]))
@@ -101,6 +114,7 @@ def ready(sync: Sync, run: Run) -> SyncContext:
     sync.context.store.send(run.unanswered)
     touched = {one.contact for one in run.stored if one.contact}
     sync.context.store.record(Delivery(links=run.stored, touched=touched), moment(0))
+    sync.context.store.mirror_page(run.seen, [], Scan(moment(1)))
     delivery = {"max_deletes": run.max_deletes, "delete_grace_minutes": 0}
     return replace(sync.context, settings=settings_of(delivery=delivery))
 
