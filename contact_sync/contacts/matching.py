@@ -1,8 +1,10 @@
 """Who may be whom among a million: records and contacts joined, in sets, by what recognises them.
 
 DuckDB in memory; no extension is fetched, and nothing is stored but what a large run spills to a private folder.
-What belongs here: joining, counting and grouping. What an identifier is belongs to `identity`; which contact a
-record becomes is decided row by row in `planning`, since each decision changes what the next one sees.
+Values and contacts are compared by 64-bit hashes. Were two ever the same, rows would be planned together for no
+reason: the planner compares the values. What belongs here: joining, counting and grouping. What an identifier is
+belongs to `identity`; which contact a record becomes is decided row by row in `planning`, since each decision
+changes what the next one sees.
 """
 
 import tempfile
@@ -16,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contact_sync.contacts import matching_sql as sql
 from contact_sync.contacts.fields import Contact
-from contact_sync.contacts.identity import NEW
 from contact_sync.contacts.sharing import Identifier, people
 
 RECORD, EXTERNAL, KEY = "record", "external", "key"
@@ -57,25 +59,24 @@ class Matching:
         """Use `open_matching`."""
         self._connection = connection
         self._threshold = shared_threshold
-        connection.execute(_TABLES)
+        connection.execute(sql.TABLES)
 
     def add_rows(self, keys: pa.Table, names: pa.Table) -> None:
         """Add rows: what recognises them (`ROWS`; a value once a row) and whom they name (`PEOPLE`)."""
-        self._add("keyed", keys)
-        self._add("person", names)
+        self._insert(keys, sql.KEYED)
+        self._insert(names, "INSERT INTO person BY NAME FROM added")
 
     def add_known(self, known: pa.Table) -> None:
         """Add what recognises stored contacts (`KNOWN`)."""
-        self._add("known", known)
+        self._insert(known, *sql.KNOWN)
 
     def add_records(self, records: pa.Table) -> None:
         """Add stored records (`RECORDS`): each is recognised by its id and the key that it was once assigned."""
-        for query in _STORED:
-            self._insert(query, records)
+        self._insert(records, *sql.STORED)
 
     def add_members(self, members: pa.Table) -> None:
         """Add whom the records of stored contacts name (`MEMBERS`); only `links` needs it."""
-        self._add("member", members)
+        self._insert(members, sql.MEMBERS)
 
     def size(self, *rules: str) -> int:
         """Return how many lines tell by which values these rules recognise the rows."""
@@ -95,17 +96,18 @@ class Matching:
         Args:
             names_of: Returns the names of the records of stored contacts, by contact.
         """
-        self._connection.execute(_SUSPECTS, {"threshold": self._threshold})
+        self._connection.execute(sql.SUSPECTS, {"threshold": self._threshold})
         found = set(self._fetch("SELECT rule, value FROM suspect WHERE contacts >= $1", self._threshold))
-        carriers = self._fetch(_CARRIERS, self._threshold)
-        known = self._fetch(_CARRYING, self._threshold)
+        carriers = self._fetch(sql.CARRIERS, self._threshold)
+        known = self._fetch(sql.CARRYING, self._threshold)
         names = names_of({contact for *_, contact in known})
         contacts = {key: {contact for *_, contact in group} for key, group in groupby(known, key=_identifier)}
         for key, group in groupby(carriers, key=_identifier):
             if self._people(list(group), contacts.get(key, set()), names) >= self._threshold:
                 found.add(key)
-        rows = [{"rule": rule, "value": value} for rule, value in sorted(found)]
-        self._add("barred", pa.Table.from_pylist(rows, schema=BARRED))
+        rows = [{"rule": rule, "value": value} for rule, value in found]
+        barred = pa.Table.from_pylist(rows, schema=BARRED)
+        self._insert(barred, "INSERT INTO barred SELECT hash(rule, value) FROM added")
         return found
 
     def groups(self, rows: int) -> NDArray[np.int64]:
@@ -114,7 +116,7 @@ class Matching:
         Rows hang together when a record, a business key, an identifier that nobody barred or a contact is theirs
         together, or when both hang together with a third.
         """
-        pairs = self._connection.sql(_PAIRS).to_arrow_table()
+        pairs = self._connection.sql(sql.PAIRS).to_arrow_table()
         return _components(rows, *(pairs[name].to_numpy() for name in ("row", "first")))
 
     def links(self, rules: Sequence[str] = RULES) -> pa.Table:
@@ -129,18 +131,18 @@ class Matching:
         Returns:
             A table of `LINKS`; one candidate is the contact.
         """
-        self._connection.execute(_NAMED)
-        self._connection.execute(_UNDECIDED)
+        self._connection.execute(sql.NAMED)
+        self._connection.execute(sql.UNDECIDED)
         found = []
         for rule in (RECORD, EXTERNAL, KEY, *rules):
-            self._connection.execute(_EXACT if rule in (RECORD, EXTERNAL, KEY) else _ALIKE, {"rule": rule})
-            self._connection.execute(_DECIDED)
-            found.append(self._connection.sql("SELECT row, rule, candidates FROM hit").to_arrow_table())
+            self._connection.execute(sql.EXACT if rule in (RECORD, EXTERNAL, KEY) else sql.ALIKE, {"rule": rule})
+            self._connection.execute(sql.DECIDED)
+            found.append(self._connection.sql(sql.CANDIDATES).to_arrow_table())
         return pa.concat_tables(found).cast(LINKS)
 
     def found(self) -> pa.Table:
         """Return which stored contacts rows may be: `row` and `contact`, each pair once."""
-        return self._connection.sql(_FOUND).to_arrow_table()
+        return self._connection.sql(sql.FOUND).to_arrow_table()
 
     @staticmethod
     def _people(
@@ -154,12 +156,10 @@ class Matching:
             (its_names if contact else others).append(name)
         return people(known, its_names, others)
 
-    def _add(self, name: str, table: pa.Table) -> None:
-        self._insert(f"INSERT INTO {name} BY NAME FROM added", table)
-
-    def _insert(self, query: str, table: pa.Table) -> None:
+    def _insert(self, table: pa.Table, *queries: str) -> None:
         self._connection.register("added", table)
-        self._connection.execute(query)
+        for query in queries:
+            self._connection.execute(query)
         self._connection.unregister("added")
 
     def _fetch(self, query: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 (of any type)
@@ -200,89 +200,3 @@ def _components(rows: int, left: NDArray[np.int64], right: NDArray[np.int64]) ->
         np.minimum.at(first, np.maximum(a, b), np.minimum(a, b))
         while (first[first] != first).any():
             first = first[first]
-
-
-_TABLES = """
-CREATE TYPE rules AS ENUM ('record', 'external', 'key', 'email', 'phone', 'name');
-CREATE TABLE keyed (row BIGINT, rule rules, value VARCHAR);
-CREATE TABLE known (rule rules, value VARCHAR, contact VARCHAR);
-CREATE TABLE person (row BIGINT, first VARCHAR, last VARCHAR);
-CREATE TABLE member (contact VARCHAR, first VARCHAR, last VARCHAR);
-CREATE TABLE barred (rule rules, value VARCHAR);
-CREATE VIEW telling AS FROM keyed ANTI JOIN barred USING (rule, value);
-"""
-
-_STORED = (
-    "INSERT INTO known SELECT 'record', crm_id, contact FROM added WHERE contact IS NOT NULL",
-    """INSERT INTO keyed SELECT row, 'key', business_key FROM keyed JOIN added ON value = crm_id
-        WHERE rule = 'record' AND business_key IS NOT NULL""",
-)
-
-_SUSPECTS = """
-CREATE OR REPLACE TEMP TABLE suspect AS
-WITH
-    carried AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM keyed WHERE rule > 'key'::rules GROUP BY ALL),
-    stored AS (SELECT hash(rule, value) AS hash, count(*) AS n FROM known WHERE rule > 'key'::rules GROUP BY ALL),
-    many AS (FROM carried LEFT JOIN stored USING (hash) WHERE carried.n + coalesce(stored.n, 0) >= $threshold),
-    carriers AS (SELECT DISTINCT rule, value FROM keyed JOIN many ON many.hash = hash(rule, value))
-SELECT rule, value, count(DISTINCT contact) AS contacts
-FROM carriers LEFT JOIN known USING (rule, value) GROUP BY ALL
-"""
-
-_CARRIERS = f"""
-SELECT rule, value, first, last, min(its.contact)
-FROM suspect JOIN keyed USING (rule, value) JOIN person USING (row)
-LEFT JOIN keyed record ON record.row = person.row AND record.rule = '{RECORD}'
-LEFT JOIN known its ON its.rule = '{RECORD}' AND its.value = record.value
-WHERE suspect.contacts < $1 GROUP BY rule, value, person.row, first, last ORDER BY rule, value
-"""  # noqa: S608 (our own names)
-
-_CARRYING = """
-SELECT DISTINCT rule, value, contact FROM suspect JOIN known USING (rule, value)
-WHERE suspect.contacts < $1 ORDER BY rule, value
-"""
-
-_NAMED = """
-CREATE OR REPLACE TEMP TABLE named AS
-SELECT contact, min(first) AS first, max(first) AS other_first, min(last) AS last, max(last) AS other_last,
-    count(*) = count(last) AS all_have_last
-FROM member GROUP BY contact
-"""
-
-_UNDECIDED = "CREATE OR REPLACE TEMP TABLE undecided AS FROM person"
-
-_HIT = """
-CREATE OR REPLACE TEMP TABLE hit AS
-SELECT row, $rule AS rule,
-    CASE WHEN min(contact) = max(contact) THEN [min(contact)] ELSE list_sort(list(DISTINCT contact)) END
-        AS candidates
-FROM undecided JOIN telling USING (row) JOIN known USING (rule, value)
-"""
-
-_EXACT = _HIT + "WHERE telling.rule = $rule GROUP BY row"
-
-_ALIKE = (
-    _HIT
-    + """JOIN named USING (contact)
-WHERE telling.rule = $rule
-    AND ($rule <> 'phone' OR (undecided.last IS NOT NULL AND all_have_last))
-    AND coalesce(undecided.first = named.first AND undecided.first = other_first, true)
-    AND coalesce(undecided.last = named.last AND undecided.last = other_last, true)
-GROUP BY row
-"""
-)
-
-_DECIDED = "DELETE FROM undecided USING hit WHERE undecided.row = hit.row"
-
-_FOUND = "SELECT DISTINCT row, contact FROM telling JOIN known USING (rule, value)"
-
-_PAIRS = f"""
-WITH found AS (
-    SELECT row, contact FROM telling JOIN known USING (rule, value)
-    UNION ALL SELECT row, '{NEW}' || value FROM telling WHERE rule = '{RECORD}'
-),
-by_value AS (SELECT rule, value, min(row) AS first FROM telling GROUP BY ALL HAVING min(row) < max(row)),
-by_contact AS (SELECT contact, min(row) AS first FROM found GROUP BY ALL HAVING min(row) < max(row))
-SELECT row, first FROM telling JOIN by_value USING (rule, value) WHERE row <> first
-UNION ALL SELECT row, first FROM found JOIN by_contact USING (contact) WHERE row <> first
-"""  # noqa: S608 (our own names)

@@ -7,7 +7,7 @@ belongs to `steps.explain`.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, or_, select
+from sqlalchemy import Connection, Select, Table, func, or_, select
 
 from contact_sync.contacts.identity import RecordId
 from contact_sync.state.bulk import chunks
@@ -32,6 +32,13 @@ def contacts_known_by(connection: Connection, rule: str, value: str) -> set[str]
         table.rule == rule, or_(table.value == value, table.value.startswith(value + _EXTENSION, autoescape=True))
     )
     return set(connection.execute(query).scalars())
+
+
+def carriers(connection: Connection, rule: str, value: str) -> int:
+    """Count the Genesys contacts that carry an identifier itself; an extension of a number is another one."""
+    table = MIRROR_IDENTIFIER.c
+    query = select(func.count(table.contact.distinct())).where(table.rule == rule, table.value == value)
+    return int(connection.execute(query).scalar_one())
 
 
 def records_of(connection: Connection, contacts: Collection[str]) -> set[RecordId]:

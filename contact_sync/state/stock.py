@@ -1,15 +1,17 @@
 """What recognises the stored contacts, read in sets: by index for a small run, in one pass for a large one.
 
-What belongs here: reading thin columns of many rows fast. What they mean belongs to `contacts.matching`; whole
-links are read in `links`.
+It is read in batches, each on a transaction of its own, so that processes can share the work. What belongs here:
+reading thin columns of many rows fast. What they mean belongs to `contacts.matching`; whole links are read in
+`links`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, Integer, Select, case, func, literal, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, case, func, literal, literal_column, select, text
 
 from contact_sync.contacts.identity import identifiers
 from contact_sync.contacts.matching import EXTERNAL, KEY, KNOWN, RECORD, RECORDS, RULES, Matching
@@ -20,79 +22,102 @@ from contact_sync.state.tables import CONTACT_LINK, IN_FLIGHT, MIRROR_IDENTIFIER
 BATCH = 20_000
 """Values asked for at once, and rows read at once."""
 
+PAGES = 500
+"""Pages of a table that are read at once on PostgreSQL."""
+
+_PAGE = 8192
+
 SCAN_FROM = 0.1
 """Values wanted, as a share of the rows stored, from which one pass over all of them is faster than the index."""
 
 
-def learn(connection: Connection, matching: Matching, source: str) -> None:
-    """Tell `matching` what recognises the stored contacts that its rows may be.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A part of what is stored.
 
-    Args:
-        connection: An open transaction.
-        matching: It has been told the rows.
-        source: Whose records the rows are.
+    Attributes:
+        name: What is read: one of `OF_RECORDS` or `OF_CONTACTS`.
+        values: The values that are looked up; None for all that lies between two places of the table.
+        between: These places: rows of SQLite, pages of PostgreSQL; the end is not part of it.
     """
-    for table in (CONTACT_LINK, IN_FLIGHT):
-        of = table.c
-        records = select(of.crm_id, of.business_key, of.contact).where(of.source == source)
-        for batch in _batches(connection, records, of.crm_id, RECORDS, matching, RECORD):
-            matching.add_records(batch)
-    for table in (CONTACT_LINK, IN_FLIGHT):
-        of = table.c
-        keys = select(literal(KEY), of.business_key, of.contact).where(
-            of.contact.is_not(None), of.business_key.is_not(None)
-        )
-        for batch in _batches(connection, keys, of.business_key, KNOWN, matching, KEY):
-            matching.add_known(batch)
-    mirror = MIRROR_IDENTIFIER.c
-    rule = case((mirror.rule == EXTERNAL_ID, EXTERNAL), else_=mirror.rule)
-    recognised = select(rule, mirror.value, mirror.contact)
-    for batch in _batches(connection, recognised, mirror.value, KNOWN, matching, KEY, EXTERNAL, *RULES):
-        matching.add_known(batch)
-    matching.add_known(_in_flight(connection))
+
+    name: str
+    values: Sequence[str] | None = field(default=None, repr=False)
+    between: tuple[int, int] | None = None
 
 
-def _batches(
-    connection: Connection,
-    query: Select[Any],
-    column: ColumnElement[Any],
-    schema: pa.Schema,
-    matching: Matching,
-    *rules: str,
-) -> Iterator[pa.Table]:
-    """Yield what `query` finds for the values of rules in `column`; all of it, where this is faster."""
-    stored = connection.execute(select(func.count()).select_from(column.table)).scalar_one()
-    if matching.size(*rules) <= SCAN_FROM * stored:
-        for some in chunks(matching.values(*rules), BATCH):
-            yield from _read(connection, query.where(among(connection, column, some)), schema)
-    elif connection.dialect.name == "sqlite":
-        for rows in _spans(connection, column):
-            yield from _read(connection, query.where(rows), schema)
-    else:
-        yield from _read(connection, query, schema)
+@dataclass(frozen=True, slots=True)
+class _Thin:
+    """Thin columns of a table: the query, the column in which values are looked up, and by which rules."""
+
+    query: Select[Any]
+    column: ColumnElement[Any]
+    rules: tuple[str, ...]
+
+    @property
+    def table(self) -> Table:
+        table: Table = self.column.table
+        return table
 
 
-def _spans(connection: Connection, column: ColumnElement[Any]) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions that cut a SQLite table into batches."""
-    row = literal_column(f"{column.table.name}.rowid", Integer)
-    last = connection.execute(select(func.max(row)).select_from(column.table)).scalar_one() or 0
-    for start in range(0, last, BATCH):
-        yield row.between(start + 1, start + BATCH)
+def _records(table: Table) -> _Thin:
+    of = table.c
+    return _Thin(select(of.crm_id, of.business_key, of.contact), of.crm_id, (RECORD,))
 
 
-def _read(connection: Connection, query: Select[Any], schema: pa.Schema) -> Iterator[pa.Table]:
-    if connection.dialect.name == "sqlite":
-        # A column as one JSON text: a value for each row and column would cost four times as much.
-        whole = select(*map(func.json_group_array, query.subquery().c))
-        columns = [orjson.loads(text) for text in connection.execute(whole).one()]
-        yield pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
-        return
-    with connection.execution_options(yield_per=BATCH).execute(query) as result:
-        for rows in result.partitions():
-            yield pa.table([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], schema=schema)
+def _keys(table: Table) -> _Thin:
+    of = table.c
+    query = select(literal(KEY).label("rule"), of.business_key.label("value"), of.contact)
+    return _Thin(query.where(of.contact.is_not(None), of.business_key.is_not(None)), of.business_key, (KEY,))
 
 
-def _in_flight(connection: Connection) -> pa.Table:
+def _mirror() -> _Thin:
+    of = MIRROR_IDENTIFIER.c
+    rule = case((of.rule == EXTERNAL_ID, EXTERNAL), else_=of.rule).label("rule")
+    return _Thin(select(rule, of.value, of.contact), of.value, (KEY, EXTERNAL, *RULES))
+
+
+_THIN: Mapping[str, _Thin] = {
+    "linked records": _records(CONTACT_LINK),
+    "sent records": _records(IN_FLIGHT),
+    "linked keys": _keys(CONTACT_LINK),
+    "sent keys": _keys(IN_FLIGHT),
+    "identifiers": _mirror(),
+}
+
+OF_RECORDS = ("linked records", "sent records")
+"""What `Matching.add_records` is told, before the rest: by it the rows learn the keys that they once got."""
+
+OF_CONTACTS = ("linked keys", "sent keys", "identifiers")
+"""What `Matching.add_known` is told."""
+
+
+def wanted(connection: Connection, matching: Matching, names: Collection[str]) -> Iterator[Batch]:
+    """Yield the batches that tell which stored contacts the rows of `matching` may be."""
+    for name in names:
+        thin = _THIN[name]
+        stored = connection.execute(select(func.count()).select_from(thin.table)).scalar_one()
+        if matching.size(*thin.rules) <= SCAN_FROM * stored:
+            yield from (Batch(name, some) for some in chunks(matching.values(*thin.rules), BATCH))
+        else:
+            yield from (Batch(name, between=some) for some in _spans(connection, thin.table))
+
+
+def read(connection: Connection, source: str, batch: Batch) -> pa.Table:
+    """Return a batch: a table of `RECORDS`, those of `source`, or of `KNOWN`."""
+    thin = _THIN[batch.name]
+    query = thin.query
+    if batch.name in OF_RECORDS:
+        query = query.where(thin.table.c.source == source)
+    if batch.values is not None:
+        query = query.where(among(connection, thin.column, batch.values))
+    if batch.between:
+        query = query.where(_lies_between(connection, thin.table, *batch.between))
+    return _read(connection, query, RECORDS if batch.name in OF_RECORDS else KNOWN)
+
+
+def in_flight(connection: Connection) -> pa.Table:
+    """Return what recognises the contacts that requests without an answer carried (`KNOWN`)."""
     query = select(IN_FLIGHT.c.contact, IN_FLIGHT.c.account, IN_FLIGHT.c.fields)
     rows = [
         {"rule": rule, "value": value, "contact": contact}
@@ -100,3 +125,32 @@ def _in_flight(connection: Connection) -> pa.Table:
         for rule, value in identifiers(account, fields)
     ]
     return pa.Table.from_pylist(rows, schema=KNOWN)
+
+
+def _spans(connection: Connection, table: Table) -> Iterator[tuple[int, int]]:
+    if connection.dialect.name == "sqlite":
+        last, step = select(func.coalesce(func.max(_row(table)) + 1, 0)).select_from(table), BATCH
+    else:
+        last, step = select(func.pg_relation_size(table.name) // _PAGE + 1), PAGES
+    end = int(connection.execute(last).scalar_one())
+    yield from ((start, start + step) for start in range(0, end, step))
+
+
+def _lies_between(connection: Connection, table: Table, start: int, end: int) -> ColumnElement[bool]:
+    if connection.dialect.name == "sqlite":
+        return (_row(table) >= start) & (_row(table) < end)
+    return text(f"{table.name}.ctid >= '({start},0)'::tid AND {table.name}.ctid < '({end},0)'::tid")  # type: ignore[return-value]
+
+
+def _row(table: Table) -> ColumnElement[int]:
+    return literal_column(f"{table.name}.rowid")
+
+
+def _read(connection: Connection, query: Select[Any], schema: pa.Schema) -> pa.Table:
+    if connection.dialect.name == "sqlite":
+        # A column as one JSON text: a value for each row and column would cost four times as much.
+        whole = select(*map(func.json_group_array, query.subquery().c))
+        columns: Sequence[Any] = [orjson.loads(column) for column in connection.execute(whole).one()]
+    else:
+        columns = list(zip(*connection.execute(query), strict=True)) or [()] * len(schema)
+    return pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)

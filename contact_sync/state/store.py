@@ -14,11 +14,10 @@ from sqlalchemy import Connection, Engine, func, insert, select
 
 from contact_sync.contacts.fields import Contact
 from contact_sync.contacts.identity import Directory, Link, RecordId
-from contact_sync.contacts.matching import Matching
 from contact_sync.contacts.seen import Seen
 from contact_sync.contacts.window import Window
 from contact_sync.state import links as linked
-from contact_sync.state import lookup, mirror, stock
+from contact_sync.state import lookup, mirror
 from contact_sync.state import retries as retry_queue
 from contact_sync.state.bulk import chunks, upsert
 from contact_sync.state.database import open_database, reading, transaction
@@ -91,11 +90,6 @@ class Store:
         """Return which records stand alone in the state database, as `lookup.alone` does."""
         with self.reading() as connection:
             return lookup.alone(connection, source, found)
-
-    def learn(self, matching: Matching, source: str) -> None:
-        """Tell `matching` what recognises the stored contacts that its rows, of `source`, may be."""
-        with reading(self._engine) as connection:
-            stock.learn(connection, matching, source)
 
     def names(self, contacts: Collection[str]) -> Mapping[str, Sequence[Contact]]:
         """Return what the records of contacts say, by contact."""

@@ -220,11 +220,7 @@ def _contact_life(connection: Connection, contact: str, shared_threshold: int) -
     members = list(links.members_of(connection, [contact]))
     seen = lives.seen(connection, contact)
     known_by = {pair for link in members for pair in identifiers(link.account, link.fields)}
-    shared = {
-        rule
-        for rule, value in known_by
-        if len(lives.contacts_known_by(connection, rule, value)) >= shared_threshold
-    }
+    shared = {rule for rule, value in known_by if lives.carriers(connection, rule, value) >= shared_threshold}
     return ContactLife(
         contact, [link.record for link in members], seen["seen_at"] if seen else None, sorted(shared)
     )

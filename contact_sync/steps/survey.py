@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contact_sync.contacts.matching import open_matching
+from contact_sync.contacts.matching import Matching, open_matching
 from contact_sync.contacts.recognising import COLUMNS, recognised
 from contact_sync.contacts.sharing import Identifier
+from contact_sync.state import stock
+from contact_sync.state.store import Store
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.portions import Read, Rows
 from contact_sync.steps.workers import Workers
@@ -74,9 +76,25 @@ def survey(context: SyncContext, run: Extent, read: Read, running: Workers) -> S
         for rows, (keys, names) in zip(chain(*run.sizes.values()), told, strict=True):
             matching.add_rows(_from(first, keys), _from(first, names))
             first += rows
-        context.store.learn(matching, context.source.name)
+        _learn(context, matching, running)
         barred = matching.bar_shared(context.store.names)
         return Survey(matching.groups(run.rows), frozenset(barred), matching.found())
+
+
+def _learn(context: SyncContext, matching: Matching, running: Workers) -> None:
+    """Tell `matching` what recognises the stored contacts that its rows may be."""
+    read = partial(_read, context.store, context.source.name)
+    with context.store.reading() as connection:
+        for records in running.map(read, list(stock.wanted(connection, matching, stock.OF_RECORDS))):
+            matching.add_records(records)
+        for known in running.map(read, list(stock.wanted(connection, matching, stock.OF_CONTACTS))):
+            matching.add_known(known)
+        matching.add_known(stock.in_flight(connection))
+
+
+def _read(store: Store, source: str, batch: stock.Batch) -> pa.Table:
+    with store.reading() as connection:
+        return stock.read(connection, source, batch)
 
 
 def at_once(run: Extent) -> Survey:

@@ -28,7 +28,11 @@ def test_stored_contacts_are_found_by_what_recognises_them(
     deliver(store, link("gone", None, {}))
     with open_matching(3) as matching:
         matching.add_rows(pa.Table.from_pylist(KEYS, schema=ROWS), PEOPLE.empty_table())
-        store.learn(matching, SOURCE)
+        with store.reading() as connection:
+            for batch in list(stock.wanted(connection, matching, stock.OF_RECORDS)):
+                matching.add_records(stock.read(connection, SOURCE, batch))
+            for batch in list(stock.wanted(connection, matching, stock.OF_CONTACTS)):
+                matching.add_known(stock.read(connection, SOURCE, batch))
         assert matching.groups(5).tolist() == [0, 0, 2, 3, 4]
         found = {(one["row"], one["contact"]) for one in matching.found().to_pylist()}
     assert found == {(0, "G1"), (1, "G1"), (2, "G2"), (3, "G3")}

@@ -1,0 +1,118 @@
+"""The statements of set-based matching, for DuckDB.
+
+Values and contacts are joined by 64-bit hashes: a fifth of the memory of their texts. What belongs here: SQL. What
+it is for, and in which order it runs, belongs to `matching`.
+"""
+
+TABLES = """
+CREATE TYPE rules AS ENUM ('record', 'external', 'key', 'email', 'phone', 'name');
+CREATE TABLE keyed (row BIGINT, rule rules, value VARCHAR, hash UBIGINT);
+CREATE TABLE known (hash UBIGINT, contact UBIGINT);
+CREATE TABLE contact (id UBIGINT, name VARCHAR);
+CREATE TABLE person (row BIGINT, first VARCHAR, last VARCHAR);
+CREATE TABLE member (contact UBIGINT, first VARCHAR, last VARCHAR);
+CREATE TABLE barred (hash UBIGINT);
+CREATE VIEW telling AS FROM keyed ANTI JOIN barred USING (hash);
+CREATE VIEW named_contact AS SELECT id, any_value(name) AS name FROM contact GROUP BY id;
+"""
+
+KEYED = "INSERT INTO keyed SELECT row, rule, value, hash(rule, value) FROM added"
+
+KNOWN = (
+    "INSERT INTO known SELECT hash(rule, value), hash(contact) FROM added",
+    "INSERT INTO contact SELECT DISTINCT hash(contact), contact FROM added",
+)
+
+STORED = (
+    "INSERT INTO known SELECT hash('record', crm_id), hash(contact) FROM added WHERE contact IS NOT NULL",
+    "INSERT INTO contact SELECT DISTINCT hash(contact), contact FROM added WHERE contact IS NOT NULL",
+    """INSERT INTO keyed SELECT row, 'key', business_key, hash('key', business_key)
+        FROM keyed JOIN added ON hash = hash('record', crm_id) WHERE business_key IS NOT NULL""",
+)
+
+MEMBERS = "INSERT INTO member SELECT hash(contact), first, last FROM added"
+
+SUSPECTS = """
+CREATE OR REPLACE TEMP TABLE suspect AS
+WITH
+    carried AS (SELECT hash, count(*) AS n FROM keyed WHERE rule > 'key'::rules GROUP BY hash),
+    stored AS (SELECT hash, count(*) AS n FROM known GROUP BY hash),
+    many AS (FROM carried LEFT JOIN stored USING (hash) WHERE carried.n + coalesce(stored.n, 0) >= $threshold),
+    told AS (
+        SELECT hash, any_value(rule) AS rule, any_value(value) AS value
+        FROM keyed SEMI JOIN many USING (hash) GROUP BY hash
+    ),
+    carrying AS (
+        SELECT hash, count(DISTINCT contact) AS contacts FROM known SEMI JOIN many USING (hash) GROUP BY hash
+    )
+SELECT hash, rule, value, coalesce(contacts, 0) AS contacts FROM told LEFT JOIN carrying USING (hash)
+"""
+
+CARRIERS = """
+SELECT suspect.rule, suspect.value, first, last, min(contact.name)
+FROM suspect JOIN keyed USING (hash) JOIN person USING (row)
+LEFT JOIN keyed record ON record.row = person.row AND record.rule = 'record'
+LEFT JOIN known its ON its.hash = record.hash
+LEFT JOIN contact ON contact.id = its.contact
+WHERE suspect.contacts < $1 GROUP BY suspect.rule, suspect.value, person.row, first, last
+ORDER BY suspect.rule, suspect.value
+"""
+
+CARRYING = """
+SELECT DISTINCT rule, value, name FROM suspect JOIN known USING (hash) JOIN contact ON contact.id = known.contact
+WHERE suspect.contacts < $1 ORDER BY rule, value
+"""
+
+NAMED = """
+CREATE OR REPLACE TEMP TABLE named AS
+SELECT contact, min(first) AS first, max(first) AS other_first, min(last) AS last, max(last) AS other_last,
+    count(*) = count(last) AS all_have_last
+FROM member GROUP BY contact
+"""
+
+UNDECIDED = "CREATE OR REPLACE TEMP TABLE undecided AS FROM person"
+
+HIT = """
+CREATE OR REPLACE TEMP TABLE hit AS
+SELECT row, $rule AS rule, min(contact) AS contact,
+    CASE WHEN min(contact) < max(contact) THEN list(DISTINCT contact) END AS several
+FROM undecided JOIN telling USING (row) JOIN known USING (hash)
+"""
+
+EXACT = HIT + "WHERE telling.rule = $rule GROUP BY row"
+
+ALIKE = (
+    HIT
+    + """JOIN named USING (contact)
+WHERE telling.rule = $rule
+    AND ($rule <> 'phone' OR (undecided.last IS NOT NULL AND all_have_last))
+    AND coalesce(undecided.first = named.first AND undecided.first = other_first, true)
+    AND coalesce(undecided.last = named.last AND undecided.last = other_last, true)
+GROUP BY row
+"""
+)
+
+CANDIDATES = """
+SELECT row, rule, [name] AS candidates
+FROM hit JOIN named_contact ON id = hit.contact WHERE several IS NULL
+UNION ALL SELECT row, rule, list_sort(list(name))
+FROM (SELECT row, rule, unnest(several) AS id FROM hit) JOIN named_contact USING (id) GROUP BY row, rule
+"""
+
+DECIDED = "DELETE FROM undecided USING hit WHERE undecided.row = hit.row"
+
+FOUND = """
+SELECT row, name AS contact
+FROM (SELECT DISTINCT row, contact AS id FROM telling JOIN known USING (hash)) JOIN named_contact USING (id)
+"""
+
+PAIRS = """
+WITH found AS (
+    SELECT row, contact FROM telling JOIN known USING (hash)
+    UNION ALL SELECT row, hash('new:' || value) FROM telling WHERE rule = 'record'
+),
+by_value AS (SELECT hash, min(row) AS first FROM telling GROUP BY hash HAVING min(row) < max(row)),
+by_contact AS (SELECT contact, min(row) AS first FROM found GROUP BY contact HAVING min(row) < max(row))
+SELECT row, first FROM telling JOIN by_value USING (hash) WHERE row <> first
+UNION ALL SELECT row, first FROM found JOIN by_contact USING (contact) WHERE row <> first
+"""
