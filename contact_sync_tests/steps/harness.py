@@ -75,7 +75,7 @@ class Sync:
 
     def reopen(self) -> None:
         """Open everything again, as the next run does."""
-        self.context.source.close()  # type: ignore[attr-defined]
+        self.context.source.close()
         self.context = self._context()
 
     def configure(self, **delivery: float) -> None:
@@ -116,7 +116,7 @@ class Sync:
         self.close()
 
     def close(self) -> None:
-        self.context.source.close()  # type: ignore[attr-defined]
+        self.context.source.close()
         self.engine.dispose()
         self.session.close()
 
