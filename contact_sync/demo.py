@@ -27,13 +27,14 @@ from rich.console import Console, Group, RenderableType
 from rich.progress import Progress
 from rich.text import Text
 
+from contact_sync.connections import load_connections
 from contact_sync.contacts.schemas import OUTCOMES
 from contact_sync.contacts.window import Frequency, Window
 from contact_sync.orchestration.assets import ASSETS
 from contact_sync.orchestration.partitions import span_tags
 from contact_sync.orchestration.retries import RETRY_QUEUE
 from contact_sync.rendering import held_table, runs_table
-from contact_sync.settings import CONFIG_VARIABLE, ConfigurationError, load_connections, load_settings
+from contact_sync.settings import CONFIG_VARIABLE, ConfigurationError, load_settings
 from contact_sync.simulator import sample_crm
 from contact_sync.simulator.server import TwinServer
 from contact_sync.simulator.settings import TwinSettings
@@ -251,7 +252,8 @@ def _dagster(home: Path) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def _sync() -> Iterator[SyncContext]:
-    with open_sync(load_settings(), load_connections()) as opened:
+    settings = load_settings()
+    with open_sync(settings, load_connections(settings.crm)) as opened:
         yield opened
 
 

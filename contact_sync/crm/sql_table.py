@@ -66,6 +66,16 @@ class SqlTable(BaseModel):
         """The name with its schema."""
         return f"{self.schema_}.{self.name}" if self.schema_ else self.name
 
+    @property
+    def place(self) -> str:
+        """What is read, for messages."""
+        return f"the table {self.full_name}"
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """The variables that it needs, by their names in `Connections`."""
+        return ("crm_url",)
+
     def misnamed(self, what: str, setting: str) -> CrmConfigurationError:
         """Return the error that says what the table has, and which of these settings to correct."""
         return CrmConfigurationError(

@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
+from contact_sync.connections import Connections
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import CrmSource
 from contact_sync.crm.sql import SqlSource
+from contact_sync.crm.sql_table import SqlTable
 from contact_sync.genesys.client import GenesysClient
-from contact_sync.settings import ConfigurationError, Connections, Settings
+from contact_sync.settings import ConfigurationError, Settings
 from contact_sync.state.database import open_database
 from contact_sync.state.frames import FrameStore
 from contact_sync.state.pace import SharedPace
@@ -97,15 +99,23 @@ def open_sync(
         engine.dispose()
 
 
-def open_source(settings: Settings, connections: Connections) -> SqlSource:
+def open_source(settings: Settings, connections: Connections) -> CrmSource:
     """Return the CRM, not connected to yet.
 
     Raises:
-        CrmConfigurationError: Its URL is wrong.
+        ConfigurationError: One of its addresses or secrets is missing.
+        CrmConfigurationError: One of them is wrong.
     """
+    kind = settings.crm.kind
+    if isinstance(kind, SqlTable):
+        return _open_sql(settings, kind, connections)
+    raise ConfigurationError("this kind of CRM cannot be read yet")
+
+
+def _open_sql(settings: Settings, table: SqlTable, connections: Connections) -> SqlSource:
     return SqlSource(
-        connections.crm_url.get_secret_value(),
-        settings.crm.table,
+        connections.text("crm_url"),
+        table,
         settings.registry.crm_fields,
         name=settings.crm.name,
         settle=settings.sync.settle,

@@ -14,7 +14,7 @@ import requests
 import sqlalchemy as sa
 
 from contact_sync.contacts.window import Window
-from contact_sync.crm.sql import SqlSource
+from contact_sync.crm.sql import SqlSource, SqlTable
 from contact_sync.genesys.auth import TokenManager
 from contact_sync.genesys.client import GenesysClient
 from contact_sync.genesys.payloads import canonical, external_ids
@@ -85,9 +85,11 @@ class Sync:
 
     def _context(self) -> SyncContext:
         settings, hosts = self.settings, resolve(None, self.twin.base_url)
+        table = settings.crm.kind
+        assert isinstance(table, SqlTable)
         source = SqlSource(
             f"sqlite:///{self.crm.path}",
-            settings.crm.table,
+            table,
             settings.registry.crm_fields,
             name=settings.crm.name,
             settle=settings.sync.settle,

@@ -81,7 +81,7 @@ def test_broken_settings_stop_what_builds_on_them(project: Project) -> None:
     checks = found()
     failed = the_one_failure(checks)
     assert (failed.name, failed.to_be_set_right) == ("settings", True)
-    assert "crm.table is not set in" in failed.says
+    assert "set exactly one of table, salesforce and dynamics" in failed.says
     assert "\n" not in failed.says
     assert verdicts(checks, "ok") == ["state"]
     assert says(checks, "crm") == "needs settings"
@@ -124,7 +124,7 @@ def test_a_crm_that_cannot_be_read_leaves_the_rest_to_be_examined(
 def test_the_clock_of_a_crm_that_tells_its_time_is_compared(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert says(found(), "crm clock") == "this kind of database is not asked for its time"
+    assert says(found(), "crm clock") == "this kind of CRM is not asked for its time"
     monkeypatch.setattr(SqlSource, "server_time", lambda _: now() - timedelta(minutes=2))
     checks = found()
     assert verdicts(checks, "warn") == ["crm clock"]
