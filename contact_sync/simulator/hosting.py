@@ -37,15 +37,16 @@ class HostedApp:
     Args:
         app: What is served.
         port: Where to listen; 0 takes a free port.
+        own_date: Whether the application writes the Date header, for a clock of its own.
 
     Raises:
         RuntimeError: It did not start.
     """
 
-    def __init__(self, app: Starlette, *, port: int = 0) -> None:
+    def __init__(self, app: Starlette, *, port: int = 0, own_date: bool = False) -> None:
         self._socket = socket.create_server((LOOPBACK, port))
         self._port = int(self._socket.getsockname()[1])
-        self._server = _Server(config_of(app))
+        self._server = _Server(config_of(app, own_date=own_date))
         self._thread = threading.Thread(target=self._serve, name=f"twin-{self._port}", daemon=True)
         self._thread.start()
         if not self._server.ready.wait(READY_SECONDS):
@@ -75,7 +76,7 @@ class HostedApp:
         self._server.run(sockets=[self._socket])
 
 
-def config_of(app: Starlette) -> uvicorn.Config:
+def config_of(app: Starlette, *, own_date: bool = False) -> uvicorn.Config:
     """Return how uvicorn serves a twin."""
     return uvicorn.Config(
         app,
@@ -84,4 +85,5 @@ def config_of(app: Starlette) -> uvicorn.Config:
         lifespan="off",
         log_level=logging.WARNING,
         access_log=False,
+        date_header=not own_date,
     )
