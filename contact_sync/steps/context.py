@@ -13,6 +13,7 @@ import pandas as pd
 
 from contact_sync.connections import Connections
 from contact_sync.contacts.window import Window
+from contact_sync.crm.dynamics import AppCredentials, Dynamics, DynamicsSource
 from contact_sync.crm.source import CrmSource
 from contact_sync.crm.sql import SqlSource
 from contact_sync.crm.sql_table import SqlTable
@@ -109,7 +110,20 @@ def open_source(settings: Settings, connections: Connections) -> CrmSource:
     kind = settings.crm.kind
     if isinstance(kind, SqlTable):
         return _open_sql(settings, kind, connections)
+    if isinstance(kind, Dynamics):
+        return _open_dynamics(settings, kind, connections)
     raise ConfigurationError("this kind of CRM cannot be read yet")
+
+
+def _open_dynamics(settings: Settings, environment: Dynamics, connections: Connections) -> DynamicsSource:
+    return DynamicsSource(
+        environment,
+        AppCredentials(*map(connections.text, environment.connections)),
+        settings.registry.crm_fields,
+        name=settings.crm.name,
+        settle=settings.sync.settle,
+        page_size=settings.crm.page_size,
+    )
 
 
 def _open_sql(settings: Settings, table: SqlTable, connections: Connections) -> SqlSource:
