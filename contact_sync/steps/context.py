@@ -13,10 +13,7 @@ import pandas as pd
 
 from contact_sync.connections import Connections
 from contact_sync.contacts.window import Window
-from contact_sync.crm.dynamics import AppCredentials, Dynamics, DynamicsSource
 from contact_sync.crm.source import CrmSource
-from contact_sync.crm.sql import SqlSource
-from contact_sync.crm.sql_table import SqlTable
 from contact_sync.genesys.client import GenesysClient
 from contact_sync.settings import ConfigurationError, Settings
 from contact_sync.state.database import open_database
@@ -24,6 +21,7 @@ from contact_sync.state.frames import FrameStore
 from contact_sync.state.pace import SharedPace
 from contact_sync.state.store import Store
 from contact_sync.steps.connect import Way, destination_of, open_genesys
+from contact_sync.steps.crms import open_source
 from contact_sync.steps.tally import Tally, tally_of
 
 
@@ -98,43 +96,6 @@ def open_sync(
     finally:
         source.close()
         engine.dispose()
-
-
-def open_source(settings: Settings, connections: Connections) -> CrmSource:
-    """Return the CRM, not connected to yet.
-
-    Raises:
-        ConfigurationError: One of its addresses or secrets is missing.
-        CrmConfigurationError: One of them is wrong.
-    """
-    kind = settings.crm.kind
-    if isinstance(kind, SqlTable):
-        return _open_sql(settings, kind, connections)
-    if isinstance(kind, Dynamics):
-        return _open_dynamics(settings, kind, connections)
-    raise ConfigurationError("this kind of CRM cannot be read yet")
-
-
-def _open_dynamics(settings: Settings, environment: Dynamics, connections: Connections) -> DynamicsSource:
-    return DynamicsSource(
-        environment,
-        AppCredentials(*map(connections.text, environment.connections)),
-        settings.registry.crm_fields,
-        name=settings.crm.name,
-        settle=settings.sync.settle,
-        page_size=settings.crm.page_size,
-    )
-
-
-def _open_sql(settings: Settings, table: SqlTable, connections: Connections) -> SqlSource:
-    return SqlSource(
-        connections.text("crm_url"),
-        table,
-        settings.registry.crm_fields,
-        name=settings.crm.name,
-        settle=settings.sync.settle,
-        page_size=settings.crm.page_size,
-    )
 
 
 def windows_of(settings: Settings, start: datetime, end: datetime) -> Sequence[Window]:

@@ -16,7 +16,8 @@ from contact_sync.genesys.errors import GenesysError, GenesysFatalError
 from contact_sync.settings import ConfigurationError, config_path, load_settings
 from contact_sync.state.database import StateError, database_exists, database_version, open_database
 from contact_sync.steps import genesys_checks
-from contact_sync.steps.context import open_source, utc_now
+from contact_sync.steps.context import utc_now
+from contact_sync.steps.crms import open_source
 from contact_sync.steps.diagnosis import (
     Case,
     Check,
