@@ -76,12 +76,12 @@ def listing(asked: Asked, table: ContactTable, most: int) -> Json:
         answer["@odata.count"] = min(COUNT_LIMIT, len(rows))
     keyed = sorted(((_key(row, order), row) for row in rows), key=lambda one: one[0])
     if token := asked.options.get("$skiptoken"):
-        reached = unpacked(token)
+        reached = unpacked("page", token)
         keyed = [one for one in keyed if one[0] > reached]
     top = asked.options.get("$top")
     page = keyed[: int(top) if top else asked.page_size(most)]
     if len(page) < len(keyed) and not top:
-        answer["@odata.nextLink"] = asked.link(skiptoken=packed(page[-1][0]))
+        answer["@odata.nextLink"] = asked.link(skiptoken=packed("page", page[-1][0]))
     answer["value"] = [written(row, selected, table, annotated=asked.annotated) for _, row in page]
     return answer
 
@@ -115,22 +115,23 @@ def plain(value: object) -> Any:  # noqa: ANN401 -- JSON
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else value
 
 
-def packed(state: Sequence[object]) -> str:
+def packed(kind: str, state: Sequence[object]) -> str:
     """Return an opaque token for where to go on."""
-    return base64.urlsafe_b64encode(json.dumps(state).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps([kind, *state]).encode()).decode()
 
 
-def unpacked(token: str) -> list[Any]:
+def unpacked(kind: str, token: str) -> list[Any]:
     """Return what `packed` was given.
 
     Raises:
-        ODataError: 400: the token is none.
+        ODataError: 400: the token is none, or of another kind.
     """
+    state: list[Any]
     try:
-        state = json.loads(base64.urlsafe_b64decode(token))
-    except (binascii.Error, ValueError):
-        state = None
-    if not isinstance(state, list):
+        given, *state = json.loads(base64.urlsafe_b64decode(token))
+    except (binascii.Error, ValueError, TypeError):
+        given, state = "", []
+    if given != kind:
         raise ODataError(400, "0x80041129", "Malformed paging cookie.")
     return state
 

@@ -49,8 +49,8 @@ def tracked(asked: Asked, table: ContactTable, settings: DataverseSettings) -> J
     page = entries[: asked.page_size(settings.page_size)]
     answer: Json = {"value": [entry for _, entry in page]}
     if len(page) < len(entries):
-        token = packed([walk.since, walk.snapshot, *page[-1][0]])
-        answer["@odata.nextLink"] = asked.link(deltatoken="", skiptoken=token)
+        token = packed("delta", [walk.since, walk.snapshot, *page[-1][0]])
+        answer["@odata.nextLink"] = asked.link(skiptoken=token)
     else:
         issued = datetime.fromtimestamp(settings.clock(), UTC).strftime(_STAMP)
         answer["@odata.deltaLink"] = asked.link(skiptoken="", deltatoken=f"{walk.snapshot}!{issued}")
@@ -59,7 +59,7 @@ def tracked(asked: Asked, table: ContactTable, settings: DataverseSettings) -> J
 
 def _walk(asked: Asked, table: ContactTable, settings: DataverseSettings) -> _Pass:
     if token := asked.options.get("$skiptoken"):
-        since, snapshot, kind, version = unpacked(token)
+        since, snapshot, kind, version = unpacked("delta", token)
         return _Pass(since, snapshot, (kind, version))
     if token := asked.options.get("$deltatoken"):
         return _Pass(_version(token, settings), table.version)
