@@ -13,7 +13,7 @@ from typing import Any
 from contact_sync.simulator.salesforce.errors import ApiError, Json, invalid_field
 from contact_sync.simulator.salesforce.records import Records, Values, with_checksum
 from contact_sync.simulator.salesforce.schema import OBJECTS, Field, ObjectType
-from contact_sync.simulator.salesforce.soql_syntax import Condition, Junction, Query, Test, Value, parse
+from contact_sync.simulator.salesforce.soql_syntax import Comparison, Condition, Junction, Query, Value, parse
 
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _ID = re.compile(r"^[A-Za-z0-9]{15}([A-Za-z0-9]{3})?$")
@@ -115,12 +115,12 @@ class _Search:
         return field
 
     def _matcher(self, condition: Condition) -> Callable[[Values], bool]:
-        if isinstance(condition, Test):
+        if isinstance(condition, Comparison):
             return self._test(condition)
         parts = [self._matcher(part) for part in condition.parts]
         return _joined(condition, parts)
 
-    def _test(self, test: Test) -> Callable[[Values], bool]:
+    def _test(self, test: Comparison) -> Callable[[Values], bool]:
         column = self._column(test.path)
         if not column.field.filterable:
             raise ApiError(

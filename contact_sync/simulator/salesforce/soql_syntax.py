@@ -27,7 +27,7 @@ Value = str | int | float | bool | date | datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Comparison:
     """`path operator value`; the value of IN and NOT IN is a tuple."""
 
     path: str
@@ -43,7 +43,7 @@ class Junction:
     parts: "tuple[Condition, ...]"
 
 
-Condition = Test | Junction
+Condition = Comparison | Junction
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +158,11 @@ def _part(words: _Words) -> Condition:
         return Junction("NOT", (_part(words),))
     path = words.take("name")
     if words.skip("NOT", "IN"):
-        return Test(path, "NOT IN", _list(words))
+        return Comparison(path, "NOT IN", _list(words))
     if words.skip("IN"):
-        return Test(path, "IN", _list(words))
+        return Comparison(path, "IN", _list(words))
     operator = words.take("sign")
-    return Test(path, "!=" if operator == "<>" else operator, _value(words))
+    return Comparison(path, "!=" if operator == "<>" else operator, _value(words))
 
 
 def _list(words: _Words) -> tuple[Value, ...]:
