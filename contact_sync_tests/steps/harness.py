@@ -14,6 +14,7 @@ import requests
 import sqlalchemy as sa
 
 from contact_sync.contacts.window import Window
+from contact_sync.crm.source import CrmSource
 from contact_sync.crm.sql import SqlSource, SqlTable
 from contact_sync.genesys.auth import TokenManager
 from contact_sync.genesys.client import GenesysClient
@@ -83,11 +84,12 @@ class Sync:
         self.settings = settings_of(delivery=DELIVERY | delivery)
         self.reopen()
 
-    def _context(self) -> SyncContext:
-        settings, hosts = self.settings, resolve(None, self.twin.base_url)
+    def source(self) -> CrmSource:
+        """Return the CRM, opened anew."""
+        settings = self.settings
         table = settings.crm.kind
         assert isinstance(table, SqlTable)
-        source = SqlSource(
+        return SqlSource(
             f"sqlite:///{self.crm.path}",
             table,
             settings.registry.crm_fields,
@@ -96,6 +98,9 @@ class Sync:
             clock=self.clock,
             page_size=settings.crm.page_size,
         )
+
+    def _context(self) -> SyncContext:
+        settings, hosts = self.settings, resolve(None, self.twin.base_url)
         tokens = TokenManager(hosts, *self.credentials, session=self.session, clock=self.pace_clock)
         delivery = settings.delivery
         pace = SharedPace(
@@ -109,7 +114,7 @@ class Sync:
             Transport(hosts, tokens, pace, session=self.session, sleep=self.pace_clock.sleep, attempts=2)
         )
         frames = FrameStore(self.frames or str(self.folder / "frames"), settings.crm.name)
-        return SyncContext(settings, source, Store(self.engine), frames, genesys, pace, self.clock)
+        return SyncContext(settings, self.source(), Store(self.engine), frames, genesys, pace, self.clock)
 
     def __enter__(self) -> Self:
         return self
