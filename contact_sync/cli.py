@@ -33,6 +33,7 @@ from contact_sync.console import (
 )
 from contact_sync.contacts.schemas import OUTCOMES, records
 from contact_sync.contacts.window import Window
+from contact_sync.demo_crm import CrmKind
 from contact_sync.rendering import (
     check_line,
     counts_table,
@@ -197,6 +198,9 @@ def demo(
         Path, typer.Option(file_okay=False, help="Folder of the demo; an older demo in it is replaced.")
     ] = Path(".demo"),
     contacts: Annotated[int, typer.Option(min=100, help="Contacts of the sample CRM.")] = 5000,
+    crm: Annotated[
+        CrmKind, typer.Option(help="Where they live: a database, or a twin of another CRM.")
+    ] = CrmKind.SQL,
     *,
     as_json: AsJson = False,
     strict: Strict = False,
@@ -205,7 +209,7 @@ def demo(
     from contact_sync.demo import run_demo  # noqa: PLC0415 (Dagster takes a second to load)
 
     with exit_codes():
-        result = run_demo(home, contacts, err)
+        result = run_demo(home, contacts, err, crm)
         if as_json:
             print_json(result.as_dict())
         else:

@@ -98,23 +98,18 @@ class Records:
 
     def delete(self, name: str, ids: Iterable[str], *, at: datetime | None = None) -> None:
         """Put records into the recycle bin."""
-        moment = at or self.now()
         for crm_id in ids:
-            self.put(name, {"Id": crm_id, "IsDeleted": True}, at=moment)
-            self._deleted[name][crm_id] = Deleted(crm_id, moment)
+            self.put(name, {"Id": crm_id, "IsDeleted": True}, at=at)
 
     def merge(self, name: str, survivor: str, losers: Iterable[str], *, at: datetime | None = None) -> None:
         """Merge `losers` into `survivor`, which keeps no trace of it."""
-        losers = list(losers)
-        self.delete(name, losers, at=at)
         for loser in losers:
-            self.put(name, {"Id": loser, "MasterRecordId": survivor}, at=at)
+            self.put(name, {"Id": loser, "IsDeleted": True, "MasterRecordId": survivor}, at=at)
         self.put(name, {"Id": survivor}, at=at)
 
     def undelete(self, name: str, crm_id: str, *, at: datetime | None = None) -> None:
         """Take a record out of the recycle bin."""
         self.put(name, {"Id": crm_id, "IsDeleted": False, "MasterRecordId": None}, at=at)
-        self._deleted[name].pop(crm_id, None)
 
     def purge(self, name: str, ids: Collection[str], *, at: datetime | None = None) -> None:
         """Remove records for good; only getDeleted tells of them."""
@@ -140,7 +135,11 @@ class Records:
     def _write(self, name: str, written: Values) -> None:
         old = self._held[name].get(written["Id"])
         base = old or {**dict.fromkeys(OBJECTS[name].fields), "IsDeleted": False, **_created(written)}
-        self._held[name][written["Id"]] = {**base, **written}
+        record = self._held[name][written["Id"]] = {**base, **written}
+        if record["IsDeleted"]:
+            self._deleted[name].setdefault(record["Id"], Deleted(record["Id"], record["SystemModstamp"]))
+        else:
+            self._deleted[name].pop(record["Id"], None)
 
     def _settle(self) -> None:
         """Commit what is due, and empty the recycle bin of what has been there too long."""
