@@ -46,8 +46,8 @@ from contact_sync.rendering import (
 from contact_sync.settings import Settings
 from contact_sync.steps.context import SyncContext, windows_of
 from contact_sync.steps.doctor import examine
-from contact_sync.steps.extract import require_closed
 from contact_sync.steps.fields import listed_fields, unlisted_fields
+from contact_sync.steps.lag import horizon_of, require_closed
 from contact_sync.steps.mirror import mirror as scan
 from contact_sync.steps.pipeline import cost, preview, sync
 from contact_sync.steps.report import health
@@ -260,7 +260,7 @@ def _windows(
 ) -> list[Window]:
     sync_settings = settings.sync
     start = since.replace(tzinfo=UTC) if since else sync_settings.frequency.floor(health(context).watermark)
-    end = until.replace(tzinfo=UTC) if until else sync_settings.frequency.floor(context.source.horizon())
+    end = until.replace(tzinfo=UTC) if until else sync_settings.frequency.floor(horizon_of(context))
     windows = list(windows_of(settings, start, end)) if since or until or start < end else []
     if windows:
         require_closed(context, windows[-1])

@@ -21,7 +21,7 @@ from contact_sync.settings import ConfigurationError, Settings, load_settings
 from contact_sync.state.database import StateError, database_exists
 from contact_sync.steps.context import SyncContext, open_sync
 from contact_sync.steps.deliver import AccountingError
-from contact_sync.steps.extract import WindowNotClosedError
+from contact_sync.steps.lag import WindowNotClosedError
 
 DONE_WITH_HELD, REFUSED, FAILED = 1, 2, 3
 

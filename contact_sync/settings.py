@@ -76,8 +76,29 @@ class Sync(BaseModel):
     settle_seconds: int = Field(
         default=120, ge=0, le=3600, description="How long a window's end must be past before the window is read."
     )
+    max_settle_seconds: int = Field(
+        default=600, ge=0, le=3600, description="How far this grows with the lateness of rows that is measured."
+    )
     overlap_seconds: int = Field(
-        default=600, ge=0, le=86_400, description="How far before its start a window is read, for late commits."
+        default=600,
+        ge=0,
+        le=86_400,
+        description="How far before its start a window looks for rows committed late.",
+    )
+    max_overlap_seconds: int = Field(
+        default=10_800, ge=0, le=86_400, description="How far this grows with the lateness that is measured."
+    )
+    audit_hours: int = Field(
+        default=48,
+        ge=0,
+        le=8_784,
+        description="How long the audit counts committed windows again; 0 switches it off.",
+    )
+    reconcile_days: int = Field(
+        default=1,
+        ge=0,
+        le=366,
+        description="How often all ids of the CRM are compared with what is linked; 0: never.",
     )
     max_held_share: float = Field(
         default=0.5, gt=0, le=1, description="A window of 20 rows or more that holds a larger share of them stops."
@@ -100,9 +121,24 @@ class Sync(BaseModel):
         return timedelta(seconds=self.settle_seconds)
 
     @property
+    def max_settle(self) -> timedelta:
+        """The longest settle delay."""
+        return timedelta(seconds=max(self.settle_seconds, self.max_settle_seconds))
+
+    @property
     def overlap(self) -> timedelta:
         """The overlap."""
         return timedelta(seconds=self.overlap_seconds)
+
+    @property
+    def max_overlap(self) -> timedelta:
+        """The longest overlap."""
+        return timedelta(seconds=max(self.overlap_seconds, self.max_overlap_seconds))
+
+    @property
+    def audited(self) -> timedelta:
+        """How far back the audit counts."""
+        return timedelta(hours=self.audit_hours)
 
     @property
     def first_window_start(self) -> datetime:

@@ -19,7 +19,7 @@ from contact_sync.settings import ConfigurationError, Settings
 from contact_sync.state.database import StateError
 from contact_sync.steps.context import SyncContext, open_sync
 from contact_sync.steps.deliver import AccountingError
-from contact_sync.steps.extract import WindowNotClosedError
+from contact_sync.steps.lag import WindowNotClosedError
 
 _OPERATOR_ERRORS = (
     ConfigurationError,

@@ -4,6 +4,7 @@ What belongs here: opening these, and the refusal of a frame that breaks its con
 belongs to the step.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class SyncContext:
     pace: SharedPace
     clock: Callable[[], datetime] = field(default=utc_now)
     allow_deletes: bool = False
+    sleep: Callable[[float], None] = field(default=time.sleep)
 
     def tally(self, asset: str, window: Window) -> Tally:
         """Return what is counted of a stored frame, read piece by piece, and whether it keeps its contract.

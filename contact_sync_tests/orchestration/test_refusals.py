@@ -17,7 +17,7 @@ from contact_sync.orchestration.resources import failures_in_one_line
 from contact_sync.settings import ConfigurationError
 from contact_sync.state.database import StateError
 from contact_sync.steps.deliver import AccountingError
-from contact_sync.steps.extract import WindowNotClosedError
+from contact_sync.steps.lag import WindowNotClosedError
 from contact_sync_tests.orchestration.harness import checks, failures, materialized, metadata, run
 from contact_sync_tests.project import FREQUENCY, NOBODY, Project, opened_project
 

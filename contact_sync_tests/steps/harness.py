@@ -204,4 +204,4 @@ class Sync:
         return {row["crm_id"]: row for row in self.table("retry_queue")}
 
     def committed(self) -> Sequence[Window]:
-        return sorted(self.context.store.committed_windows(self.context.source.name))
+        return sorted(self.context.store.ledger.committed(self.context.source.name))

@@ -140,12 +140,12 @@ def state(project: Project) -> Iterator[sqlite3.Connection]:
 
 def test_the_state_database_is_looked_at_and_not_migrated(project: Project) -> None:
     open_database(f"sqlite:///{project.home}/state.db").dispose()
-    assert says(found(), "state") == "version 0004, writable"
+    assert says(found(), "state") == "version 0005, writable"
     with state(project) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.execute("DROP TABLE home_region")
     checks = found()
-    assert says(checks, "state") == "version 0001, writable: the next run brings it to 0004"
+    assert says(checks, "state") == "version 0001, writable: the next run brings it to 0005"
     assert {check.verdict for check in checks} == {"ok"}
     with state(project) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
