@@ -189,13 +189,14 @@ def test_a_file_is_no_folder_for_a_demo(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["demo", "--home", str(tmp_path / "file")]).exit_code == 2
 
 
-def test_the_same_people_in_a_twin_of_salesforce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("crm", "name"), [("salesforce", "Salesforce"), ("dynamics", "Dynamics 365")])
+def test_the_same_people_in_a_twin_of_another_crm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crm: str, name: str
+) -> None:
     forget_environment(monkeypatch)
     monkeypatch.setattr(demo, "HISTORY", demo.FREQUENCY.length)
-    home = tmp_path / "salesforce"
-    done = CliRunner().invoke(
-        app, ["demo", "--home", str(home), "--contacts", "100", "--crm", "salesforce", "--json"]
-    )
+    home = tmp_path / crm
+    done = CliRunner().invoke(app, ["demo", "--home", str(home), "--contacts", "100", "--crm", crm, "--json"])
     assert done.exit_code == 0
     told = json.loads(done.stdout)
     assert told["episodes"][0]["counts"]["created"] > 80
@@ -203,6 +204,6 @@ def test_the_same_people_in_a_twin_of_salesforce(tmp_path: Path, monkeypatch: py
     assert min(told["counts"][outcome] for outcome in ("created", "updated", "unchanged", "merged", "queued")) > 0
     assert told["retry"]["counts"]["deleted"] > 0
     assert (
-        "Sample CRM: 100 contacts of the last day in a twin of Salesforce: http://127.0.0.1:"
+        f"Sample CRM: 100 contacts of the last day in a twin of {name}: http://127.0.0.1:"
         in done.stderr.replace("\n", "")
     )
