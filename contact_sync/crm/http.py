@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from importlib import metadata
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -55,7 +56,7 @@ class BearerAuth(AuthBase):
         return request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """An answer read to its end."""
 
@@ -71,6 +72,10 @@ class Answer:
 
     def json(self) -> object:
         """Return the body as JSON, fractions as exact decimals; None if it is none, such as a page of HTML."""
+        return self._parsed
+
+    @cached_property
+    def _parsed(self) -> object:
         try:
             return json.loads(self.content, parse_float=Decimal)
         except (ValueError, RecursionError):

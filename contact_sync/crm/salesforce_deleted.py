@@ -57,7 +57,8 @@ def _span(api: SalesforceApi, object_name: str, start: datetime, end: datetime) 
     if not isinstance(records, list):
         raise CrmUnavailableError("Salesforce answered getDeleted without records")
     ids = [str(one["id"]) for one in records if isinstance(one, dict) and one.get("id")]
-    return Deletions(ids, _token(min(stamp_of(told.get("latestDateCovered")), end)))
+    covered = stamp_of(told.get("latestDateCovered"))
+    return Deletions(ids, _token(min(max(covered, start), end)))
 
 
 def _token(moment: datetime) -> str:

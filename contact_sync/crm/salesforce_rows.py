@@ -81,7 +81,8 @@ def rows_of_json(records: object, columns: Sequence[str]) -> list[Row]:
     """
     if not isinstance(records, list):
         raise CrmUnavailableError("Salesforce answered a query without records")
-    return [{path: _plain(_walk(record, path.split(".")), path) for path in columns} for record in records]
+    paths = [(path, path.split(".")) for path in columns]
+    return [{path: _plain(_walk(record, steps), path) for path, steps in paths} for record in records]
 
 
 def rows_of_csv(content: bytes, columns: Sequence[str]) -> Iterator[Row]:

@@ -4,6 +4,7 @@ What belongs here: which paths there are, and how a request becomes a query.
 """
 
 import json
+from datetime import datetime
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,7 +26,11 @@ _DATA = "/services/data/v{version}"
 
 
 class Org:
-    """One organisation: its records, its open results and jobs, and what goes wrong with it."""
+    """One organisation: its records, its open results and jobs, and what goes wrong with it.
+
+    Attributes:
+        covered_until: The start of the oldest transaction under way, behind which getDeleted stays.
+    """
 
     def __init__(self, settings: OrgSettings) -> None:
         self.settings = settings
@@ -34,6 +39,7 @@ class Org:
         self.jobs = Jobs(settings)
         self.trouble = Trouble()
         self.door = Door(settings, self.trouble)
+        self.covered_until: datetime | None = None
 
     def app(self) -> Starlette:
         """Return the application that serves it."""
@@ -89,8 +95,8 @@ class Org:
 
     def _deleted(self, request: Request, _body: bytes) -> Response:
         query, name = request.query_params, request.path_params["name"]
-        start, end = query.get("start", ""), query.get("end", "")
-        return JSONResponse(replication.deleted(self.records, self.settings, name, start, end))
+        span = (query.get("start", ""), query.get("end", ""))
+        return JSONResponse(replication.deleted(self.records, self.settings, name, span, self.covered_until))
 
     def _create_job(self, _request: Request, body: bytes) -> Response:
         asked = json.loads(body)

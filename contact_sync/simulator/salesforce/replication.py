@@ -10,13 +10,22 @@ from contact_sync.simulator.salesforce.records import Records
 from contact_sync.simulator.salesforce.settings import OrgSettings
 
 
-def deleted(records: Records, settings: OrgSettings, name: str, start: str, end: str) -> Json:
-    """Return the ids that were deleted from `start` to `end`; their seconds do not count.
+def deleted(
+    records: Records, settings: OrgSettings, name: str, span: tuple[str, str], covered: datetime | None
+) -> Json:
+    """Return the ids that were deleted in a span; the seconds of its ends do not count.
+
+    Args:
+        records: Where they were deleted.
+        settings: The organisation.
+        name: The object.
+        span: Start and end.
+        covered: The start of the oldest transaction under way, if there is one.
 
     Raises:
         ApiError: 400 for a span that is too old, too short or holds too much.
     """
-    begins, ends = _minute(start), _minute(end)
+    begins, ends = map(_minute, span)
     now = records.now()
     if ends - begins < timedelta(minutes=1):
         raise ApiError(400, "INVALID_REPLICATION_DATE", "endDate must be at least one minute after startDate")
@@ -29,7 +38,7 @@ def deleted(records: Records, settings: OrgSettings, name: str, start: str, end:
     return {
         "deletedRecords": [{"id": one.id, "deletedDate": _written(one.at)} for one in found],
         "earliestDateAvailable": _written(earliest),
-        "latestDateCovered": _written(min(ends, now)),
+        "latestDateCovered": _written(min(ends, now, covered or now)),
     }
 
 
