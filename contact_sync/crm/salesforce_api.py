@@ -13,7 +13,7 @@ import requests
 from contact_sync.crm.http import Answer, BearerAuth, CrmRetryableError, Http, require_same_origin
 from contact_sync.crm.salesforce_auth import Access, Tokens
 from contact_sync.crm.salesforce_settings import Salesforce
-from contact_sync.crm.source import CrmConfigurationError, CrmError, CrmUnavailableError
+from contact_sync.crm.source import CrmConfigurationError, CrmError, CrmExhaustedError, CrmUnavailableError
 
 _TRANSIENT_STATUS = frozenset({406, 408, 420, 429})  # 406 and 420 come from Salesforce Edge
 _TRANSIENT_CODES = frozenset(
@@ -21,10 +21,6 @@ _TRANSIENT_CODES = frozenset(
 )
 _USAGE = re.compile(r"(?:^|[ ,;])api-usage=(\d+)/(\d+)")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,60}")
-
-
-class DailyLimitError(CrmUnavailableError):
-    """The organisation's requests of the day, or our share of them, are used up."""
 
 
 class LocatorLostError(CrmUnavailableError):
@@ -60,7 +56,7 @@ class SalesforceApi:
         """Return the JSON object at `path`, which begins after the API's version, or is a link of an answer.
 
         Raises:
-            DailyLimitError: Our share of the organisation's requests of the day is used up.
+            CrmExhaustedError: Our share of the organisation's requests of the day is used up.
             RefusedError: A field, object or permission is missing.
             CrmConfigurationError: A link leads to another host.
             CrmUnavailableError: Salesforce cannot be reached, or answers pages of HTML.
@@ -115,7 +111,7 @@ class SalesforceApi:
 
     def _require_requests(self) -> None:
         if self._allowed and self._used >= self._allowed * self._settings.daily_share:
-            raise DailyLimitError(
+            raise CrmExhaustedError(
                 f"Salesforce counts {self._used:,} of {self._allowed:,} API requests of the day, and "
                 f"crm.salesforce.daily_share ends reading at {self._settings.daily_share:.0%}: a later run goes on"
             )
@@ -146,7 +142,7 @@ def _failure(answer: Answer, code: str) -> CrmError:
     status, place = answer.status, answer.place
     told = f"Salesforce answered {place} with {status} {code}"
     if code == "REQUEST_LIMIT_EXCEEDED":
-        return DailyLimitError("Salesforce's API requests of the day are used up: a later run goes on")
+        return CrmExhaustedError("Salesforce's API requests of the day are used up: a later run goes on")
     if code == "INVALID_QUERY_LOCATOR":
         return LocatorLostError(told)
     if status in _TRANSIENT_STATUS or status >= 500 or code in _TRANSIENT_CODES:

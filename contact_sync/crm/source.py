@@ -49,6 +49,10 @@ class CrmUnavailableError(CrmError):
     """The CRM did not answer; the window stays open and the next run catches up."""
 
 
+class CrmExhaustedError(CrmUnavailableError):
+    """What the CRM allows in a day is used up: trying again soon does not help, a later run does."""
+
+
 class DeleteFeedExpiredError(CrmError):
     """The CRM no longer knows where its delete feed was left: what is gone shows by reading all keys instead."""
 

@@ -13,7 +13,7 @@ import dagster as dg
 
 from contact_sync.connections import Connections, load_connections
 from contact_sync.contacts.schemas import ContractError
-from contact_sync.crm.source import CrmError, CrmUnavailableError
+from contact_sync.crm.source import CrmError, CrmExhaustedError, CrmUnavailableError
 from contact_sync.genesys.errors import GenesysError, GenesysRetryableError
 from contact_sync.settings import ConfigurationError, Settings
 from contact_sync.state.database import StateError
@@ -91,4 +91,5 @@ def failures_in_one_line() -> Iterator[None]:
     try:
         yield
     except _OPERATOR_ERRORS as error:
-        raise dg.Failure(description=str(error), allow_retries=isinstance(error, _WORTH_RETRYING)) from None
+        soon = isinstance(error, _WORTH_RETRYING) and not isinstance(error, CrmExhaustedError)
+        raise dg.Failure(description=str(error), allow_retries=soon) from None

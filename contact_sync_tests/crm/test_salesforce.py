@@ -10,9 +10,8 @@ import pytest
 from contact_sync.contacts.window import Window
 from contact_sync.crm.http import Http
 from contact_sync.crm.salesforce import MAX_IDS, SalesforceSource
-from contact_sync.crm.salesforce_api import DailyLimitError
 from contact_sync.crm.salesforce_query import MAX_FRUITLESS
-from contact_sync.crm.source import Change, CrmConfigurationError, CrmError, CrmUnavailableError
+from contact_sync.crm.source import Change, CrmConfigurationError, CrmError, CrmExhaustedError, CrmUnavailableError
 from contact_sync.simulator.salesforce.door import RETRY_AFTER
 from contact_sync.simulator.salesforce.records import record_id
 from contact_sync.simulator.salesforce.server import SalesforceServer
@@ -180,7 +179,7 @@ def test_the_daily_limit_in_the_middle_ends_reading_and_a_later_run_reads_all(
     pages = source.changes(WINDOW)
     next(pages)
     org.org.door.access.used = org.org.settings.daily_requests
-    with pytest.raises(DailyLimitError, match="used up: a later run goes on") as failed:
+    with pytest.raises(CrmExhaustedError, match="used up: a later run goes on") as failed:
         list(pages)
     assert isinstance(failed.value, CrmUnavailableError)
     asked = org.org.door.seen.total()
@@ -195,7 +194,7 @@ def test_reading_stops_at_its_share_of_the_day_and_leaves_the_rest_to_others(
 ) -> None:
     fill(org, 1_000)
     org.org.door.access.used = 898
-    with pytest.raises(DailyLimitError, match=r"counts 900 of 1,000 API requests of the day, .* at 90%"):
+    with pytest.raises(CrmExhaustedError, match=r"counts 900 of 1,000 API requests of the day, .* at 90%"):
         read(source)
     assert org.org.door.access.used == 900
 
@@ -205,7 +204,7 @@ def test_a_share_of_one_uses_the_day_up(org: SalesforceServer) -> None:
     org.org.door.access.used = 998
     with opened(org, daily_share=1.0) as source:
         assert len(read(source)) == source.count(WINDOW) == 1
-        with pytest.raises(DailyLimitError):
+        with pytest.raises(CrmExhaustedError):
             source.count(WINDOW)
 
 
