@@ -102,6 +102,7 @@ class SalesforceCrm:
             settings.registry.crm_fields,
             name=settings.crm.name,
             settle=settings.sync.settle,
+            page_size=settings.crm.page_size,
             http=Http(sleep=lambda _: None),
         )
 
