@@ -6,7 +6,7 @@ the CRM's own kind; the ids sort like the names.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 from contact_sync.crm.dynamics import DynamicsSource
@@ -22,8 +22,6 @@ from contact_sync.simulator.salesforce.settings import OrgSettings
 from contact_sync_tests.crm import dynamics_harness, salesforce_harness
 from contact_sync_tests.steps.harness import Sync
 from contact_sync_tests.steps.world import START, settings_of
-
-_FIXED = (START + timedelta(days=2)).timestamp()
 
 _DYNAMICS = {
     "_parentcustomerid_value": "account",
@@ -47,7 +45,15 @@ _COLUMNS = ("account_id", "first_name", "last_name", "job_title", "email", "mobi
 
 
 class Crm(Protocol):
-    """A CRM that histories happen in; it outlives them."""
+    """A CRM that histories happen in; it outlives them.
+
+    Attributes:
+        now: Its clock.
+        hard: Whether deleted records are gone for good, and only its feed of deletes tells.
+    """
+
+    now: datetime
+    hard: bool
 
     def put(self, crm_id: str, at: datetime, **columns: object) -> None:
         """Create a record or change the named columns of one, as `world.SmallCrm` does."""
@@ -58,7 +64,7 @@ class Crm(Protocol):
         ...
 
     def clear(self) -> None:
-        """Forget every record."""
+        """Forget every record, and how time has passed."""
         ...
 
     def settings(self, **values: Any) -> Settings:  # noqa: ANN401 -- settings of any type
@@ -74,10 +80,15 @@ class SalesforceCrm:
     """Records of an organisation; deleted ones are in the recycle bin."""
 
     def __init__(self) -> None:
-        self.server = SalesforceServer(OrgSettings(clock=lambda: _FIXED))
+        self.now = START
+        self.hard = False
+        self.server = SalesforceServer(OrgSettings(clock=self._seconds))
 
     def put(self, crm_id: str, at: datetime, **columns: object) -> None:
         merged_into = columns.get("merged_into")
+        if self.hard and columns.get("is_deleted") and not merged_into:
+            self.server.org.records.purge("Contact", [self.id_of(crm_id)])
+            return
         values = _named(columns, _SALESFORCE, account=record_id("001", 1)) | {
             "Id": self.id_of(crm_id),
             "IsDeleted": bool(columns.get("is_deleted")),
@@ -85,10 +96,14 @@ class SalesforceCrm:
         }
         self.server.org.records.put("Contact", values, at=at)
 
+    def _seconds(self) -> float:
+        return self.now.timestamp()
+
     def id_of(self, name: str) -> str:
         return record_id("003", int(name.removeprefix("r")))
 
     def clear(self) -> None:
+        self.now, self.hard = START, False
         self.server.org.records.clear()
 
     def settings(self, **values: Any) -> Settings:  # noqa: ANN401 -- settings of any type
@@ -111,10 +126,16 @@ class DynamicsCrm:
     """Contacts of an environment; deleted ones are inactive."""
 
     def __init__(self) -> None:
-        self.server = DataverseServer(DataverseSettings(clock=lambda: _FIXED))
+        self.now = START
+        self.hard = False
+        self.server = DataverseServer(DataverseSettings(clock=self._seconds))
 
     def put(self, crm_id: str, at: datetime, **columns: object) -> None:
         merged_into = columns.get("merged_into")
+        if self.hard and columns.get("is_deleted") and not merged_into:
+            if self.id_of(crm_id) in self.server.table.rows:
+                self.server.table.delete(self.id_of(crm_id))
+            return
         values = _named(columns, _DYNAMICS, account="00000001-0000-4000-8000-000000000000") | {
             "statecode": int(bool(columns.get("is_deleted"))),
             "merged": bool(merged_into),
@@ -122,10 +143,14 @@ class DynamicsCrm:
         }
         self.server.table.put(values, contact_id=self.id_of(crm_id), modified_at=at)
 
+    def _seconds(self) -> float:
+        return self.now.timestamp()
+
     def id_of(self, name: str) -> str:
         return f"{int(name.removeprefix('r')):08d}-0000-4000-8000-000000000000"
 
     def clear(self) -> None:
+        self.now, self.hard = START, False
         self.server.table.clear()
 
     def settings(self, **values: Any) -> Settings:  # noqa: ANN401 -- settings of any type
