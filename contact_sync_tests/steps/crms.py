@@ -165,6 +165,7 @@ class DynamicsCrm:
             settings.registry.crm_fields,
             name=settings.crm.name,
             settle=settings.sync.settle,
+            page_size=settings.crm.page_size,
             http=Http(sleep=lambda _: None),
         )
 

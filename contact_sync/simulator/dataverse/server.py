@@ -6,7 +6,7 @@ or not at all to the simulator's `breakage`.
 
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from urllib.parse import parse_qsl
 
@@ -59,6 +59,7 @@ class DataverseServer(HostedApp):
         access: The tokens.
         seen: The requests of the Web API, oldest first, those of the token endpoint apart.
         foreign_origin: Where the links to next pages lead instead of here, if anywhere.
+        pages_to_skip: How many pages are left out of what follows: their links lead past them.
     """
 
     def __init__(self, settings: DataverseSettings | None = None, *, port: int = 0) -> None:
@@ -67,6 +68,7 @@ class DataverseServer(HostedApp):
         self.access = Access(self.settings)
         self.seen: list[Seen] = []
         self.foreign_origin = ""
+        self.pages_to_skip = 0
         self._injector = Injector(TwinSettings(clock=self.settings.clock, faults=self.settings.faults))
         self._throttles = itertools.cycle(THROTTLED.items())
         paths: Mapping[str, Callable[[Request], Json]] = {
@@ -131,7 +133,7 @@ class DataverseServer(HostedApp):
     def _contacts(self, request: Request) -> Json:
         asked = Asked(
             f"{self.foreign_origin or str(request.base_url).rstrip('/')}{request.url.path}",
-            dict(parse_qsl(request.url.query, keep_blank_values=True)),
+            _options(request.url.query),
             ",".join(request.headers.getlist("prefer")),
         )
         tracks = is_tracked(asked)
@@ -141,7 +143,12 @@ class DataverseServer(HostedApp):
             return aggregated(asked.options["fetchXml"], self.table, self.settings.aggregate_rows)
         if tracks:
             return tracked(asked, self.table, self.settings)
-        return listing(asked, self.table, self.settings.page_size)
+        page = listing(asked, self.table, self.settings.page_size)
+        while self.pages_to_skip and (link := page.pop("@odata.nextLink", "")):
+            self.pages_to_skip -= 1
+            skipped = replace(asked, options=_options(link.partition("?")[2]))
+            page = listing(skipped, self.table, self.settings.page_size) | page
+        return page
 
     def _definition(self, request: Request) -> Json:
         known = {"LogicalName": "contact", "ChangeTrackingEnabled": self.settings.change_tracking}
@@ -166,6 +173,10 @@ class DataverseServer(HostedApp):
     def _dated(self, answer: Response) -> Response:
         answer.headers["Date"] = formatdate(self.settings.clock(), usegmt=True)
         return answer
+
+
+def _options(query: str) -> dict[str, str]:
+    return dict(parse_qsl(query, keep_blank_values=True))
 
 
 def _selected(request: Request, known: Json) -> Json:
