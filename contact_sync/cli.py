@@ -33,6 +33,7 @@ from contact_sync.console import (
 )
 from contact_sync.contacts.schemas import OUTCOMES, records
 from contact_sync.contacts.window import Window
+from contact_sync.demo_crm import CrmKind
 from contact_sync.rendering import (
     check_line,
     counts_table,
@@ -45,8 +46,8 @@ from contact_sync.rendering import (
 from contact_sync.settings import Settings
 from contact_sync.steps.context import SyncContext, windows_of
 from contact_sync.steps.doctor import examine
-from contact_sync.steps.extract import require_closed
 from contact_sync.steps.fields import listed_fields, unlisted_fields
+from contact_sync.steps.lag import horizon_of, require_closed
 from contact_sync.steps.mirror import mirror as scan
 from contact_sync.steps.pipeline import cost, preview, sync
 from contact_sync.steps.report import health
@@ -197,6 +198,9 @@ def demo(
         Path, typer.Option(file_okay=False, help="Folder of the demo; an older demo in it is replaced.")
     ] = Path(".demo"),
     contacts: Annotated[int, typer.Option(min=100, help="Contacts of the sample CRM.")] = 5000,
+    crm: Annotated[
+        CrmKind, typer.Option(help="Where they live: a database, or a twin of another CRM.")
+    ] = CrmKind.SQL,
     *,
     as_json: AsJson = False,
     strict: Strict = False,
@@ -205,7 +209,7 @@ def demo(
     from contact_sync.demo import run_demo  # noqa: PLC0415 (Dagster takes a second to load)
 
     with exit_codes():
-        result = run_demo(home, contacts, err)
+        result = run_demo(home, contacts, err, crm)
         if as_json:
             print_json(result.as_dict())
         else:
@@ -256,7 +260,7 @@ def _windows(
 ) -> list[Window]:
     sync_settings = settings.sync
     start = since.replace(tzinfo=UTC) if since else sync_settings.frequency.floor(health(context).watermark)
-    end = until.replace(tzinfo=UTC) if until else sync_settings.frequency.floor(context.source.horizon())
+    end = until.replace(tzinfo=UTC) if until else sync_settings.frequency.floor(horizon_of(context))
     windows = list(windows_of(settings, start, end)) if since or until or start < end else []
     if windows:
         require_closed(context, windows[-1])

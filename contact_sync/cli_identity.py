@@ -40,7 +40,7 @@ def explain(
     """Tell the life of a record: windows, versions, rule, candidates, reason, what was sent, what came back."""
     with opened(read_only=True) as (_, context):
         start = since.replace(tzinfo=UTC) if since else context.clock() - _A_WHILE
-        committed = context.store.committed_windows(context.source.name)
+        committed = context.store.ledger.committed(context.source.name)
         found = explain_it(context, who, sorted(one for one in committed if one.end > start))
         if not (found.records or found.contacts):
             stop(

@@ -13,14 +13,15 @@ import typer
 from dotenv import load_dotenv
 from rich.console import Console
 
+from contact_sync.connections import load_connections
 from contact_sync.contacts.schemas import ContractError
 from contact_sync.crm.source import CrmConfigurationError, CrmError
 from contact_sync.genesys.errors import GenesysError
-from contact_sync.settings import ConfigurationError, Settings, load_connections, load_settings
+from contact_sync.settings import ConfigurationError, Settings, load_settings
 from contact_sync.state.database import StateError, database_exists
 from contact_sync.steps.context import SyncContext, open_sync
 from contact_sync.steps.deliver import AccountingError
-from contact_sync.steps.extract import WindowNotClosedError
+from contact_sync.steps.lag import WindowNotClosedError
 
 DONE_WITH_HELD, REFUSED, FAILED = 1, 2, 3
 
@@ -43,9 +44,9 @@ def opened(*, read_only: bool = False, allow_deletes: bool = False) -> Iterator[
     with exit_codes():
         load_dotenv(".env")
         settings = load_settings()
-        connections = load_connections()
+        connections = load_connections(settings.crm)
         if read_only and not database_exists(connections.state_url.get_secret_value()):
-            connections = load_connections(state_url="sqlite://")
+            connections = load_connections(settings.crm, state_url="sqlite://")
         with open_sync(settings, connections, allow_deletes=allow_deletes) as context:
             yield settings, context
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,15 @@ from rich.console import Console, Group, RenderableType
 from rich.progress import Progress
 from rich.text import Text
 
+from contact_sync.connections import load_connections
 from contact_sync.contacts.schemas import OUTCOMES
 from contact_sync.contacts.window import Frequency, Window
+from contact_sync.demo_crm import CrmKind, SampleCrm, create, open_sample
 from contact_sync.orchestration.assets import ASSETS
 from contact_sync.orchestration.partitions import span_tags
 from contact_sync.orchestration.retries import RETRY_QUEUE
 from contact_sync.rendering import held_table, runs_table
-from contact_sync.settings import CONFIG_VARIABLE, ConfigurationError, load_connections, load_settings
-from contact_sync.simulator import sample_crm
+from contact_sync.settings import CONFIG_VARIABLE, ConfigurationError, load_settings
 from contact_sync.simulator.server import TwinServer
 from contact_sync.simulator.settings import TwinSettings
 from contact_sync.steps.context import SyncContext, open_sync, windows_of
@@ -108,7 +108,7 @@ class DemoResult:
         )
 
 
-def run_demo(home: Path, contacts: int, console: Console) -> DemoResult:
+def run_demo(home: Path, contacts: int, console: Console, crm: CrmKind = CrmKind.SQL) -> DemoResult:
     """Create the sample CRM and run the lineage: a backfill of its history, two later windows with changes.
 
     The last run goes on to the newest window: every delete's grace period is synced then, and a retry sends it.
@@ -119,14 +119,19 @@ def run_demo(home: Path, contacts: int, console: Console) -> DemoResult:
     end = FREQUENCY.floor(datetime.now(UTC) - timedelta(minutes=2))
     changes = list(Window(end - QUIET - 2 * FREQUENCY.length, end - QUIET).split(FREQUENCY))
     history = Window(changes[0].start - HISTORY, changes[0].start)
-    prepare(home, contacts, history)
-    console.print(f"Sample CRM: {contacts:,} contacts of the last day in {home}/crm.db", highlight=False)
-    with TwinServer(TWIN) as twin, _environment(home, twin.base_url), _dagster(home) as instance:
+    prepare(home, contacts, history, crm)
+    with (
+        TwinServer(TWIN) as twin,
+        open_sample(home) as sample,
+        _environment(home, twin, sample),
+        _dagster(home) as instance,
+    ):
+        console.print(f"Sample CRM: {contacts:,} contacts of the last day in {sample.place}", highlight=False)
         console.print(f"Twin of Genesys Cloud: {twin.base_url}", highlight=False)
         episodes = [_run(instance, "backfill", history, console)]
         spans = (changes[0], Window(changes[1].start, end))
         for number, (window, span) in enumerate(zip(changes, spans, strict=True), start=1):
-            sample_crm.change(home / "crm.db", start=window.start, end=window.end, seed=number)
+            sample.live(window, number)
             episodes.append(_run(instance, f"{window.start:%H:%M}Z", span, console))
         retry = _retry(instance)
         with _sync() as opened:
@@ -138,7 +143,7 @@ def run_demo(home: Path, contacts: int, console: Console) -> DemoResult:
         return DemoResult(episodes, retry, dict(reasons.most_common()), *held, str(home))
 
 
-def prepare(home: Path, contacts: int, history: Window) -> None:
+def prepare(home: Path, contacts: int, history: Window, crm: CrmKind = CrmKind.SQL) -> None:
     """Make the folder of the demo anew: sample CRM, settings, Dagster's own folder."""
     if home.exists():
         if any(home.iterdir()) and not _is_demo(home):
@@ -147,14 +152,10 @@ def prepare(home: Path, contacts: int, history: Window) -> None:
     (home / "dagster").mkdir(mode=0o700, parents=True)
     home.chmod(0o700)
     # Written first: a demo that is interrupted from here on can be replaced by the next.
-    (home / _MARK).write_text(
-        "".join(f"{name}={shlex.quote(value)}\n" for name, value in _variables(home, history.start).items())
-    )
+    _write_environment(home, _variables(home, history.start))
     (home / "dagster" / "dagster.yaml").write_text(_DAGSTER_YAML)
     (home / "workspace.yaml").write_text(_WORKSPACE_YAML)
-    sample_crm.create(home / "crm.db", contacts=contacts, start=history.start, end=history.end)
-    settings = resources.files("contact_sync.simulator").joinpath("sample_crm.yaml").read_text()
-    (home / "contact_sync.yaml").write_text(settings)
+    create(home, crm, contacts, history)
 
 
 def _command() -> str:
@@ -176,13 +177,13 @@ def serve_ui(home: Path, port: int, console: Console) -> None:
         end = FREQUENCY.floor(datetime.now(UTC))
         prepare(home, 5000, Window(end - HISTORY, end))
     snapshot = home / "twin.json"
-    with TwinServer(TWIN) as twin, _environment(home, twin.base_url):
+    with TwinServer(TWIN) as twin, open_sample(home) as sample, _environment(home, twin, sample):
         if snapshot.is_file():
             twin.store.load(snapshot)
         console.print(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C ends it)", highlight=False)
         console.print(f"Twin of Genesys Cloud: {twin.base_url}   (GENESYS_BASE_URL)", highlight=False)
         stopped = threading.Event()
-        life = threading.Thread(target=_live, args=(home / "crm.db", stopped), daemon=True)
+        life = threading.Thread(target=_live, args=(sample, stopped), daemon=True)
         life.start()
         command = [sys.executable, "-m", "dagster", "dev", "-w", str(home / "workspace.yaml")]
         # In a session of its own, so that an interrupt reaches it once, through us, and it ends in order.
@@ -199,14 +200,14 @@ def serve_ui(home: Path, port: int, console: Console) -> None:
             twin.store.save(snapshot)
 
 
-def _live(crm: Path, stopped: threading.Event) -> None:
+def _live(crm: SampleCrm, stopped: threading.Event) -> None:
     """Let the sample CRM change in every window, shortly before the window closes."""
     while True:
         start = FREQUENCY.floor(datetime.now(UTC))
         end = start + FREQUENCY.length
         if stopped.wait((end - datetime.now(UTC)).total_seconds()):
             return
-        sample_crm.change(crm, start=start, end=end, seed=int(start.timestamp()))
+        crm.live(Window(start, end), int(start.timestamp()))
 
 
 def _variables(home: Path, start: datetime) -> dict[str, str]:
@@ -216,7 +217,6 @@ def _variables(home: Path, start: datetime) -> dict[str, str]:
         CONFIG_VARIABLE: f"{folder}/contact_sync.yaml",
         "CONTACT_SYNC_SYNC__START": start.isoformat(),
         "CONTACT_SYNC_SYNC__FREQUENCY": FREQUENCY.value,
-        "CONTACT_SYNC_CRM_URL": f"sqlite:///{folder}/crm.db",
         "CONTACT_SYNC_STATE_URL": f"sqlite:///{folder}/state.db",
         "CONTACT_SYNC_FRAMES": f"{folder}/frames",
         "GENESYS_CLIENT_ID": client,
@@ -226,11 +226,17 @@ def _variables(home: Path, start: datetime) -> dict[str, str]:
     }
 
 
+def _write_environment(home: Path, variables: Mapping[str, str]) -> None:
+    (home / _MARK).write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()))
+
+
 @contextmanager
-def _environment(home: Path, base_url: str) -> Iterator[None]:
+def _environment(home: Path, twin: TwinServer, crm: SampleCrm) -> Iterator[None]:
     """Put the demo's settings into the environment, and take them out again."""
     words = shlex.split((home / _MARK).read_text())
-    variables = dict(word.split("=", 1) for word in words) | {"GENESYS_BASE_URL": base_url}
+    variables = {**dict(word.split("=", 1) for word in words), **crm.environment}
+    _write_environment(home, variables)
+    variables["GENESYS_BASE_URL"] = twin.base_url
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -251,7 +257,8 @@ def _dagster(home: Path) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def _sync() -> Iterator[SyncContext]:
-    with open_sync(load_settings(), load_connections()) as opened:
+    settings = load_settings()
+    with open_sync(settings, load_connections(settings.crm)) as opened:
         yield opened
 
 

@@ -1,18 +1,18 @@
 """Every setting: typed, described, read once.
 
-`Settings` is the file `contact_sync.yaml`, each value of which the environment can override; `Connections` is the
-addresses and secrets, which come from the environment only. What belongs here: names, types, defaults and the one
-line that says what is wrong. What a setting does belongs to the room that uses it.
+`Settings` is the file `contact_sync.yaml`, each value of which the environment can override. What belongs here:
+names, types, defaults and the one line that says what is wrong. What a setting does belongs to the room that uses
+it, addresses and secrets, which come from the environment only, to `connections`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,13 +24,14 @@ from pydantic_settings import (
 from contact_sync.contacts.mapping import Registry
 from contact_sync.contacts.rules import IdentityRules
 from contact_sync.contacts.window import Frequency
+from contact_sync.crm.dynamics_settings import Dynamics
+from contact_sync.crm.salesforce_settings import Salesforce
 from contact_sync.crm.sql_table import SqlTable
 from contact_sync.genesys.regions import Routing
 from contact_sync.registry_file import line_of, with_preset
 
 CONFIG_VARIABLE = "CONTACT_SYNC_CONFIG"
 DEFAULT_CONFIG = "contact_sync.yaml"
-DEFAULT_STATE_URL = "sqlite:///.contact_sync/state.db"
 
 
 class ConfigurationError(Exception):
@@ -47,8 +48,22 @@ class Crm(BaseModel):
         pattern="^[a-z][a-z0-9_]{0,30}$",
         description="Names this CRM in the state database, and its external source in Genesys.",
     )
-    table: SqlTable = Field(description="The table of contacts and its key columns.")
+    table: SqlTable | None = Field(None, description="The table of contacts of a SQL database.")
+    salesforce: Salesforce | None = Field(None, description="A Salesforce organisation.")
+    dynamics: Dynamics | None = Field(None, description="A Dynamics 365 environment.")
     page_size: int = Field(default=2000, ge=1, le=50_000, description="Rows a query to the CRM returns.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if sum(map(bool, (self.table, self.salesforce, self.dynamics))) != 1:
+            raise ValueError("set exactly one of table, salesforce and dynamics")
+        return self
+
+    @property
+    def kind(self) -> SqlTable | Salesforce | Dynamics:
+        """What is set of table, salesforce and dynamics."""
+        [kind] = (kind for kind in (self.table, self.salesforce, self.dynamics) if kind)
+        return kind
 
 
 class Sync(BaseModel):
@@ -61,8 +76,29 @@ class Sync(BaseModel):
     settle_seconds: int = Field(
         default=120, ge=0, le=3600, description="How long a window's end must be past before the window is read."
     )
+    max_settle_seconds: int = Field(
+        default=600, ge=0, le=3600, description="How far this grows with the lateness of rows that is measured."
+    )
     overlap_seconds: int = Field(
-        default=600, ge=0, le=86_400, description="How far before its start a window is read, for late commits."
+        default=600,
+        ge=0,
+        le=86_400,
+        description="How far before its start a window looks for rows committed late.",
+    )
+    max_overlap_seconds: int = Field(
+        default=10_800, ge=0, le=86_400, description="How far this grows with the lateness that is measured."
+    )
+    audit_hours: int = Field(
+        default=48,
+        ge=0,
+        le=8_784,
+        description="How long the audit counts committed windows again; 0 switches it off.",
+    )
+    reconcile_days: int = Field(
+        default=1,
+        ge=0,
+        le=366,
+        description="How often all ids of the CRM are compared with what is linked; 0: never.",
     )
     max_held_share: float = Field(
         default=0.5, gt=0, le=1, description="A window of 20 rows or more that holds a larger share of them stops."
@@ -85,9 +121,24 @@ class Sync(BaseModel):
         return timedelta(seconds=self.settle_seconds)
 
     @property
+    def max_settle(self) -> timedelta:
+        """The longest settle delay."""
+        return timedelta(seconds=max(self.settle_seconds, self.max_settle_seconds))
+
+    @property
     def overlap(self) -> timedelta:
         """The overlap."""
         return timedelta(seconds=self.overlap_seconds)
+
+    @property
+    def max_overlap(self) -> timedelta:
+        """The longest overlap."""
+        return timedelta(seconds=max(self.overlap_seconds, self.max_overlap_seconds))
+
+    @property
+    def audited(self) -> timedelta:
+        """How far back the audit counts."""
+        return timedelta(hours=self.audit_hours)
 
     @property
     def first_window_start(self) -> datetime:
@@ -174,46 +225,6 @@ class Settings(BaseSettings):
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=config_path())
 
 
-class Connections(BaseSettings):
-    """Addresses and secrets."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
-
-    crm_url: SecretStr = Field(
-        min_length=1,
-        validation_alias="CONTACT_SYNC_CRM_URL",
-        description="SQLAlchemy URL of the CRM, its driver named, such as postgresql+psycopg://user@host/crm",
-    )
-    state_url: SecretStr = Field(
-        default=SecretStr(DEFAULT_STATE_URL),
-        validation_alias="CONTACT_SYNC_STATE_URL",
-        description="SQLAlchemy URL of the state database, SQLite or PostgreSQL",
-    )
-    genesys_region: str | None = Field(
-        default=None,
-        validation_alias="GENESYS_REGION",
-        description="Region of the Genesys Cloud organisation, such as eu-central-1 or mypurecloud.de",
-    )
-    genesys_organization_id: str | None = Field(
-        default=None,
-        validation_alias="GENESYS_ORGANIZATION_ID",
-        description="Id of the Genesys Cloud organisation that has to answer; any other is refused",
-    )
-    genesys_client_id: str = Field(
-        min_length=1,
-        validation_alias="GENESYS_CLIENT_ID",
-        description="Id of an OAuth client of the kind Client Credentials",
-    )
-    genesys_client_secret: SecretStr = Field(
-        min_length=1, validation_alias="GENESYS_CLIENT_SECRET", description="Secret of that client"
-    )
-    genesys_base_url: str | None = Field(
-        default=None,
-        validation_alias="GENESYS_BASE_URL",
-        description="Address of a simulator on this machine; leave it unset for Genesys Cloud",
-    )
-
-
 def config_path() -> Path:
     """Return the settings file: `CONTACT_SYNC_CONFIG`, else `contact_sync.yaml` of the current folder."""
     return Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
@@ -233,7 +244,7 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problem = "\n".join(_complaints(error, path))
+        problem = "\n".join(complaints(error, path))
     except (OSError, SettingsError, yaml.YAMLError, ValueError, TypeError) as error:
         problem = _unreadable(path, error)
     raise ConfigurationError(problem)
@@ -254,27 +265,10 @@ def load_identity(path: Path) -> IdentityRules:
     try:
         return _OfPeople.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {}).identity
     except ValidationError as error:
-        problem = "\n".join(_complaints(error, path))
+        problem = "\n".join(complaints(error, path))
     except (OSError, yaml.YAMLError, ValueError) as error:
         problem = _unreadable(path, error)
     raise ConfigurationError(problem)
-
-
-def load_connections(**values: str | None) -> Connections:
-    """Read addresses and secrets from the environment.
-
-    Args:
-        values: What is known already, by field; None or empty means unset.
-
-    Raises:
-        ConfigurationError: One is missing or wrong.
-    """
-    try:
-        known: dict[str, Any] = {name: value for name, value in values.items() if value}
-        return Connections(**known)
-    except ValidationError as error:
-        problems = "\n".join(_complaints(error))
-    raise ConfigurationError(problems)  # after the handler: pydantic's error, its context, would quote the secrets
 
 
 def _unreadable(path: Path, error: Exception) -> str:
@@ -288,7 +282,16 @@ def _unreadable(path: Path, error: Exception) -> str:
     return f"{path} is not a YAML mapping in UTF-8"
 
 
-def _complaints(error: ValidationError, path: Path | None = None) -> Iterator[str]:
+def complaints(
+    error: ValidationError, path: Path | None = None, hints: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Yield a line for each thing that is wrong, without the values.
+
+    Args:
+        error: Pydantic's.
+        path: The settings file, if it is about one.
+        hints: What may be said of a name that is not set.
+    """
     text = path.read_text(encoding="utf-8") if path else ""
     for problem in error.errors(include_input=False, include_url=False):
         place = (*problem["loc"], *problem.get("ctx", {}).get("at", ()))
@@ -299,11 +302,6 @@ def _complaints(error: ValidationError, path: Path | None = None) -> Iterator[st
                 line = line_of(text, place[:-1])  # what would hold it
             where = f" in {path}{f', line {line}' if line else ''}"
         if problem["type"] == "missing" or name.isupper():
-            yield f"{name} is not set{where}{_hint(name)}"
+            yield f"{name} is not set{where}{(hints or {}).get(name, '')}"
         else:
             yield f"{name}{where}: {problem['msg'].removeprefix('Value error, ')}"
-
-
-def _hint(name: str) -> str:
-    hints = {field.validation_alias: field.description for field in Connections.model_fields.values()}
-    return f": {hints[name]}" if name in hints else ""

@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from contact_sync.connections import Connections
 from contact_sync.contacts.window import Window
-from contact_sync.settings import Connections, Settings
+from contact_sync.settings import Settings
 from contact_sync.simulator.server import TwinServer
 from contact_sync.simulator.settings import TwinSettings
 from contact_sync.steps.context import open_sync

@@ -18,8 +18,9 @@ import pytest
 import requests
 import yaml
 
+from contact_sync.connections import Connections
 from contact_sync.contacts.window import Frequency, Window
-from contact_sync.settings import CONFIG_VARIABLE, Connections, Settings, load_settings
+from contact_sync.settings import CONFIG_VARIABLE, Settings, load_settings
 from contact_sync.simulator import sample_crm
 from contact_sync.simulator.server import TwinServer
 from contact_sync.simulator.settings import TwinSettings
@@ -35,7 +36,7 @@ NOBODY: Mapping[str, None] = dict.fromkeys(
 )
 """A record's columns when nothing tells who it is."""
 
-_PREFIXES = ("CONTACT_SYNC_", "GENESYS_")
+_PREFIXES = ("CONTACT_SYNC_", "GENESYS_", "SALESFORCE_", "DYNAMICS_")
 _READ_FROM_ENV_FILES = (CONFIG_VARIABLE, *(str(one.validation_alias) for one in Connections.model_fields.values()))
 
 

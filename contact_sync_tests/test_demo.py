@@ -187,3 +187,23 @@ def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path, name: str) -> No
 def test_a_file_is_no_folder_for_a_demo(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert CliRunner().invoke(app, ["demo", "--home", str(tmp_path / "file")]).exit_code == 2
+
+
+@pytest.mark.parametrize(("crm", "name"), [("salesforce", "Salesforce"), ("dynamics", "Dynamics 365")])
+def test_the_same_people_in_a_twin_of_another_crm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crm: str, name: str
+) -> None:
+    forget_environment(monkeypatch)
+    monkeypatch.setattr(demo, "HISTORY", demo.FREQUENCY.length)
+    home = tmp_path / crm
+    done = CliRunner().invoke(app, ["demo", "--home", str(home), "--contacts", "100", "--crm", crm, "--json"])
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    assert told["episodes"][0]["counts"]["created"] > 80
+    assert told["read"] == sum(told["counts"].values())
+    assert min(told["counts"][outcome] for outcome in ("created", "updated", "unchanged", "merged", "queued")) > 0
+    assert told["retry"]["counts"]["deleted"] > 0
+    assert (
+        f"Sample CRM: 100 contacts of the last day in a twin of {name}: http://127.0.0.1:"
+        in done.stderr.replace("\n", "")
+    )

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from contact_sync.connections import Connections, CrmConnections, load_connections
 from contact_sync.contacts.window import Frequency
-from contact_sync.settings import ConfigurationError, Connections, Settings, load_connections, load_settings
+from contact_sync.settings import ConfigurationError, Crm, Settings, load_settings
 
 SECRET = "s3cret-of-somebody"
 MINIMAL: dict[str, Any] = {
@@ -21,13 +22,16 @@ ENVIRONMENT = {
     "GENESYS_CLIENT_ID": "client",
     "GENESYS_CLIENT_SECRET": SECRET,
 }
+SALESFORCE = {"url": "https://acme.my.salesforce.com"}
+SQL = Crm.model_validate(MINIMAL["crm"])
+OF_OTHER_CRMS = sorted(str(one.validation_alias) for one in CrmConnections.model_fields.values())
 OPTIONAL = ("CONTACT_SYNC_STATE_URL", "GENESYS_REGION", "GENESYS_ORGANIZATION_ID", "GENESYS_BASE_URL")
 Write = Callable[[str | bytes], Path]
 
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [*ENVIRONMENT, *OPTIONAL, "CONTACT_SYNC_CONFIG"]:
+    for name in [*ENVIRONMENT, *OPTIONAL, *OF_OTHER_CRMS, "CONTACT_SYNC_CONFIG"]:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -178,6 +182,17 @@ def test_an_empty_file_lists_what_is_missing(write: Write) -> None:
         (with_("crm", name="Sales Force"), "crm.name", "should match pattern"),
         (with_("crm", page_size=0), "crm.page_size", "greater than or equal to 1"),
         (with_("crm", table={"name": "a; DROP"}), "crm.table.name", "should match pattern"),
+        (with_("crm", salesforce=SALESFORCE), "crm", "set exactly one of table, salesforce and dynamics"),
+        (with_("crm", table=None), "crm", "set exactly one of table, salesforce and dynamics"),
+        (
+            with_("crm", salesforce={"url": "http://acme.my.salesforce.com"}),
+            "crm.salesforce.url",
+            "has to be https",
+        ),
+        (with_("crm", salesforce={"url": "https://evil.example"}), "crm.salesforce.url", "My Domain"),
+        (with_("crm", salesforce={"url": "https://u:p@acme.my.salesforce.com"}), "crm.salesforce.url", "such as"),
+        (with_("crm", salesforce={"url": "https://login.salesforce.com"}), "crm.salesforce.url", "My Domain"),
+        (with_("crm", salesforce=SALESFORCE | {"object": "Contact; X"}), "crm.salesforce.object", "match pattern"),
         (with_("genesys", regions={"new": "evil.example/path"}), "genesys.regions.new", "should match pattern"),
         (with_("genesys", organizations=["a"]), "genesys.organizations", "valid dictionary"),
         (with_("identity", rules=["email", "email"]), "identity", "a rule is listed twice: email, email"),
@@ -200,7 +215,7 @@ def test_a_wrong_setting_is_named_in_one_line(write: Write, content: str, name: 
 def test_each_complaint_has_its_line(write: Write) -> None:
     path = write(yaml.safe_dump(MINIMAL | {"sync": {"settle_seconds": -1}, "crm": {}}))
     assert sorted(refusal(load_settings)) == [
-        f"crm.table is not set in {path}, line 1",
+        f"crm in {path}, line 1: set exactly one of table, salesforce and dynamics",
         f"sync.settle_seconds in {path}, line 7: Input should be greater than or equal to 0",
         f"sync.start is not set in {path}, line 6",
     ]
@@ -295,8 +310,8 @@ def set_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("set_environment")
 def test_connections_come_from_the_environment() -> None:
-    connections = load_connections()
-    assert connections.crm_url.get_secret_value() == ENVIRONMENT["CONTACT_SYNC_CRM_URL"]
+    connections = load_connections(SQL)
+    assert connections.text("crm_url") == ENVIRONMENT["CONTACT_SYNC_CRM_URL"]
     assert connections.genesys_client_secret.get_secret_value() == SECRET
     assert connections.state_url.get_secret_value() == "sqlite:///.contact_sync/state.db"
     assert (connections.genesys_region, connections.genesys_base_url) == (None, None)
@@ -318,7 +333,7 @@ def test_what_is_known_already_comes_first_and_what_is_empty_does_not_count() ->
 
 
 def test_each_missing_variable_is_named_with_what_it_is() -> None:
-    assert refusal(load_connections) == [
+    assert refusal(lambda: load_connections(SQL)) == [
         (
             "CONTACT_SYNC_CRM_URL is not set: SQLAlchemy URL of the CRM, its driver named, such as "
             "postgresql+psycopg://user@host/crm"
@@ -332,7 +347,7 @@ def test_each_missing_variable_is_named_with_what_it_is() -> None:
 @pytest.mark.parametrize("name", ENVIRONMENT)
 def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "")
-    (line,) = refusal(load_connections)
+    (line,) = refusal(lambda: load_connections(SQL))
     assert line.startswith(f"{name} is not set: ")
 
 
@@ -340,7 +355,36 @@ def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch, nam
 def test_an_empty_optional_variable_leaves_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in OPTIONAL:
         monkeypatch.setenv(name, "")
-    connections = load_connections()
+    connections = load_connections(SQL)
     assert connections.state_url.get_secret_value() == "sqlite:///.contact_sync/state.db"
     assert (connections.genesys_region, connections.genesys_base_url) == (None, None)
     assert connections.genesys_organization_id is None
+
+
+@pytest.mark.usefixtures("set_environment")
+@pytest.mark.parametrize(
+    ("crm", "needed"),
+    [
+        ({"salesforce": SALESFORCE}, ["SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET"]),
+        (
+            {"salesforce": SALESFORCE | {"login": "jwt_bearer"}},
+            ["SALESFORCE_CLIENT_ID", "SALESFORCE_USERNAME", "SALESFORCE_PRIVATE_KEY"],
+        ),
+        (
+            {"dynamics": {"url": "https://acme.crm4.dynamics.com"}},
+            ["DYNAMICS_TENANT_ID", "DYNAMICS_CLIENT_ID", "DYNAMICS_CLIENT_SECRET"],
+        ),
+        (MINIMAL["crm"], ["CONTACT_SYNC_CRM_URL"]),
+    ],
+)
+def test_each_kind_of_crm_needs_its_own_variables(
+    monkeypatch: pytest.MonkeyPatch, crm: dict[str, Any], needed: list[str]
+) -> None:
+    monkeypatch.delenv("CONTACT_SYNC_CRM_URL")
+    kind = Crm.model_validate(crm)
+    missing = refusal(lambda: load_connections(kind))
+    assert [line.partition(" is not set: ")[0] for line in missing] == needed
+    for name in needed:
+        monkeypatch.setenv(name, SECRET)
+    connections = load_connections(kind)
+    assert {connections.text(name) for name in kind.kind.connections} == {SECRET}

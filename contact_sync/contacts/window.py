@@ -74,9 +74,13 @@ class Window:
             yield Window(start, start + frequency.length)
             start += frequency.length
 
-    def widened(self, before: timedelta) -> "Window":
-        """Return the window with its start moved back by `before`: the overlap that catches late commits."""
-        return Window(self.start - before, self.end)
+    def cut(self, frequency: Frequency) -> Iterator["Window"]:
+        """Yield the parts of this span that lie in one window of `frequency` each, oldest first."""
+        start = self.start
+        while start < self.end:
+            end = min(frequency.floor(start) + frequency.length, self.end)
+            yield Window(start, end)
+            start = end
 
 
 def uncovered(span: Window, covered: Iterable[Window]) -> list[Window]:

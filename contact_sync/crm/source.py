@@ -1,5 +1,7 @@
 """The interface that every CRM source keeps: windows or ids in, pages of changes out.
 
+A CRM that hard-deletes shows it by the ids that are there (`living`), or tells it (`DeleteFeed`).
+
 A source holds no state and decides nothing: what to do with a change belongs to the domain, what was already
 read belongs to the window ledger.
 """
@@ -7,7 +9,7 @@ read belongs to the window ledger.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from contact_sync.contacts.window import Window
 
@@ -47,6 +49,27 @@ class CrmUnavailableError(CrmError):
     """The CRM did not answer; the window stays open and the next run catches up."""
 
 
+class CrmExhaustedError(CrmUnavailableError):
+    """What the CRM allows in a day is used up: trying again soon does not help, a later run does."""
+
+
+class DeleteFeedExpiredError(CrmError):
+    """The CRM no longer knows where its delete feed was left: what is gone shows by reading all keys instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletions:
+    """One page of a delete feed.
+
+    Attributes:
+        ids: Ids, as `changes` gives them, of records that are gone; also of such that no window ever gave.
+        token: Where to go on after this page; None on a page in the middle that cannot be resumed from.
+    """
+
+    ids: Sequence[str]
+    token: str | None
+
+
 class CrmSource(Protocol):
     """Where contacts come from. Restartable; the order of changes is not promised."""
 
@@ -54,6 +77,14 @@ class CrmSource(Protocol):
 
     def horizon(self) -> datetime:
         """Return the newest instant that is safe to read up to: the server's clock less the settle delay."""
+        ...
+
+    def server_time(self) -> datetime | None:
+        """Return the time of the CRM's own clock, in UTC; None where it is not told.
+
+        Raises:
+            CrmUnavailableError: The CRM cannot be reached.
+        """
         ...
 
     def changes(self, window: Window) -> Iterator[Sequence[Change]]:
@@ -78,6 +109,26 @@ class CrmSource(Protocol):
         """
         ...
 
+    def count(self, window: Window) -> int:
+        """Return how many changes `changes(window)` would yield now; they are counted by the CRM, not read.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        ...
+
+    def living(self) -> Iterator[Sequence[str]]:
+        """Yield the ids of all records that are there and not deleted, as `changes` gives them, page by page.
+
+        A record that comes, goes or moves meanwhile may be missing, or be there twice.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        ...
+
     def unlisted(self, window: Window) -> Mapping[str, int]:
         """Count, per CRM field that the registry does not list, the changes of the window that carry a value.
 
@@ -94,4 +145,25 @@ class CrmSource(Protocol):
 
     def undated(self) -> int:
         """Count the records that no window can hold, for lack of an id or of a time of change."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections to the CRM."""
+        ...
+
+
+@runtime_checkable
+class DeleteFeed(Protocol):
+    """A CRM that tells which records are gone for good, such as by Salesforce's getDeleted."""
+
+    def deletions(self, token: str | None) -> Iterator[Deletions]:
+        """Yield what was deleted since `token` was given, page by page; None begins the feed.
+
+        What is yielded once may come again.
+
+        Raises:
+            DeleteFeedExpiredError: The token is too old.
+            CrmConfigurationError: A table or permission is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
         ...

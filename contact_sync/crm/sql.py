@@ -1,8 +1,8 @@
 """Contacts from one table or view of a SQL database.
 
-What belongs here: windows page by page, and what a row means. The table's settings belong to `sql_table`, engines
-and their errors to `database`, stored timestamps to `timestamps`, stored ids to `keys`. Nothing here writes to the
-CRM.
+What belongs here: which rows are read, page by page. What a row means belongs to `sql_rows`, the table's settings
+to `sql_table`, engines and their errors to `database`, stored timestamps to `timestamps`, stored ids to `keys`.
+Nothing here writes to the CRM.
 """
 
 import logging
@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from contact_sync.contacts.window import Window
 from contact_sync.crm.database import Database
-from contact_sync.crm.keys import any_of, id_of
+from contact_sync.crm.keys import any_of
 from contact_sync.crm.source import Change
+from contact_sync.crm.sql_rows import RowReader
 from contact_sync.crm.sql_table import Layout, SqlTable, find_table
-from contact_sync.crm.timestamps import Condition, instant_of, prepare
+from contact_sync.crm.timestamps import Condition, prepare
 
 __all__ = ["SqlSource", "SqlTable"]
 
@@ -30,9 +30,6 @@ EXAMPLES = 50
 
 MAX_IDS = 500
 """Ids of one query: what one IN list holds without trouble on any database."""
-
-_YES = frozenset({"1", "t", "true", "y", "yes"})
-_NO = frozenset({"", "0", "f", "false", "n", "no"})
 
 _POSTGRES_HORIZON = sa.text(
     "SELECT least(clock_timestamp(), (SELECT min(xact_start) FROM pg_stat_activity"
@@ -82,7 +79,7 @@ class SqlSource:
         self._database = Database(url)
         prepare(self._database.engine, table.zone)
         self._table = table
-        self._fields = tuple(dict.fromkeys(fields))
+        self._rows = RowReader(table, fields)
         self._settle = settle
         self._clock = clock
         self._page_size = page_size
@@ -138,7 +135,9 @@ class SqlSource:
         after: tuple[Any, Any] | None = None
         while True:
             rows = self._database.read(self._page(window, after))
-            changes = [self._change(row, instant) for instant, row in self._dated(rows) if instant in window]
+            changes = [
+                self._rows.change(row, instant) for instant, row in self._rows.dated(rows) if instant in window
+            ]
             if changes:
                 yield changes
             if len(rows) < self._page_size:
@@ -165,10 +164,44 @@ class SqlSource:
         for start in range(0, len(asked), size):
             page = asked[start : start + size]
             wanted = frozenset(page)
-            found = (self._change(row, instant) for instant, row in self._dated(self._rows(page)))
+            found = (self._rows.change(row, instant) for instant, row in self._rows.dated(self._of(page)))
             changes = [change for change in found if change.crm_id in wanted]
             if changes:
                 yield changes
+
+    def count(self, window: Window) -> int:
+        """Return how many changes `changes(window)` would yield now; one query.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        layout = self._layout
+        within = self._within(window)
+        if layout.timestamps.is_exact(window):
+            counted = sa.select(sa.func.count()).select_from(layout.table).where(within)
+            return int(self._database.read(counted)[0][0])
+        stamps = sa.select(layout.modified_at, sa.func.count()).select_from(layout.table).where(within)
+        rows = self._rows.dated(self._database.read(stamps.group_by(layout.modified_at)))
+        return sum(count for instant, (_, count) in rows if instant in window)
+
+    def living(self) -> Iterator[Sequence[str]]:
+        """Yield the ids of all rows that neither `deleted` nor, without that, `merged_into` marks, page by page.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        layout = self._layout
+        keys = sa.select(*layout.keys).select_from(layout.table).where(layout.id.is_not(None))
+        page = keys.order_by(layout.id).limit(self._page_size)
+        rows = self._database.read(page)
+        while rows:
+            if ids := self._rows.living(rows):
+                yield ids
+            if len(rows) < self._page_size:
+                return
+            rows = self._database.read(page.where(layout.id > rows[-1][1]))
 
     def unlisted(self, window: Window) -> Mapping[str, int]:
         """Count, per column that the registry does not list, the rows of the window that carry a value.
@@ -216,7 +249,7 @@ class SqlSource:
         lost = sa.or_(layout.timestamps.unreadable(layout.modified_at), layout.id.is_(None))
         return int(self._database.read(sa.select(sa.func.count()).select_from(layout.table).where(lost))[0][0])
 
-    def _rows(self, ids: Sequence[str]) -> Sequence[Sequence[Any]]:
+    def _of(self, ids: Sequence[str]) -> Sequence[Sequence[Any]]:
         layout = self._layout
         condition = any_of(self._database.dialect, layout.id, ids)
         return self._database.read(sa.select(*layout.columns).select_from(layout.table).where(condition))
@@ -235,47 +268,6 @@ class SqlSource:
         layout = self._layout
         return sa.and_(layout.timestamps.within(layout.modified_at, window, reached), layout.id.is_not(None))
 
-    def _dated(self, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[datetime, Sequence[Any]]]:
-        for row in rows:
-            instant = instant_of(row[0], self._table.zone)
-            if instant:
-                yield instant, row
-
-    def _change(self, row: Sequence[Any], modified_at: datetime) -> Change:
-        _, row_id, *values = row
-        deleted = values.pop(0) if self._table.deleted else None
-        survivor = id_of(values.pop(0)) if self._table.merged_into else ""
-        gone = self._is_deleted(deleted) if self._table.deleted else bool(survivor)
-        return Change(
-            crm_id=id_of(row_id),
-            version=modified_at.isoformat(timespec="microseconds"),
-            modified_at=modified_at,
-            kind="upsert" if not gone else "merge" if survivor else "delete",
-            fields=dict(zip(self._fields, values, strict=True)),
-            merged_into=survivor if gone and survivor else None,
-        )
-
-    def _is_deleted(self, value: object) -> bool:
-        answer = _truth(value, self._table.zone)
-        if answer is None:
-            raise self._table.misnamed(
-                f"values in {self._table.deleted} that are neither yes, no nor a time",
-                "deleted",
-            )
-        return answer
-
     @cached_property
     def _layout(self) -> Layout:
-        return find_table(self._database, self._table, self._fields)
-
-
-def _truth(value: object, zone: ZoneInfo) -> bool | None:
-    """Whether a value of any type says yes; a time does. None: it says neither."""
-    if isinstance(value, bytes | bytearray | memoryview):  # MySQL's BIT
-        return any(bytes(value))
-    if not isinstance(value, str):
-        return bool(value)
-    word = value.strip()
-    if word.lower() in _NO:
-        return False
-    return True if word.lower() in _YES or instant_of(word, zone) else None
+        return find_table(self._database, self._table, self._rows.fields)

@@ -66,6 +66,16 @@ class SqlTable(BaseModel):
         """The name with its schema."""
         return f"{self.schema_}.{self.name}" if self.schema_ else self.name
 
+    @property
+    def place(self) -> str:
+        """What is read, for messages."""
+        return f"the table {self.full_name}"
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """The variables that it needs, by their names in `Connections`."""
+        return ("crm_url",)
+
     def misnamed(self, what: str, setting: str) -> CrmConfigurationError:
         """Return the error that says what the table has, and which of these settings to correct."""
         return CrmConfigurationError(
@@ -83,6 +93,8 @@ class Layout:
     timestamps: StoredTimestamps
     columns: Sequence[Column]
     """What a page selects: modified_at, id, deleted and merged_into where the settings name them, the fields."""
+    keys: Sequence[Column]
+    """The first of them, without the fields."""
     unlisted: Sequence[Column]
     """The columns that neither the settings nor the registry name."""
 
@@ -107,13 +119,15 @@ def find_table(database: Database, table: SqlTable, fields: Sequence[str]) -> La
     # SQLite keeps values of any type under any declaration.
     row_id: Column = sa.column(table.id, None if database.dialect == "sqlite" else types[table.id])
     named = [name for name in (table.deleted, table.merged_into) if name]
+    keys: list[Column] = [modified_at, row_id, *map(sa.column, named)]
     known = {table.modified_at, table.id, *named, *fields}
     return Layout(
         table=sa.table(table.name, schema=table.schema_),
         id=row_id,
         modified_at=modified_at,
         timestamps=timestamps,
-        columns=[modified_at, row_id, *map(sa.column, [*named, *fields])],
+        columns=[*keys, *map(sa.column, fields)],
+        keys=keys,
         unlisted=[sa.column(name) for name in types if name not in known],
     )
 

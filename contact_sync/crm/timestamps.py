@@ -44,6 +44,10 @@ class NativeTimestamps:
         low, high = self._stored_ends(window)
         return sa.and_(column >= (reached or low), column < high)
 
+    def is_exact(self, window: Window) -> bool:
+        """Tell whether `within` lets nothing else through: the clocks do not change near the window."""
+        return all(len(set(self._offsets(end))) == 1 for end in (window.start, window.end))
+
     def unreadable(self, column: Column) -> Condition:
         """Return the condition of the rows without a timestamp."""
         return column.is_(None)
@@ -85,6 +89,10 @@ class SqliteTimestamps:
             # BETWEEN calls the function once a row; the stamps are whole microseconds.
             sa.func.contact_sync_utc(column).between(_stamp(start), _stamp(end - _MICROSECOND)),
         )
+
+    def is_exact(self, window: Window) -> bool:  # noqa: ARG002 (any window)
+        """Tell that `within` lets nothing else through."""
+        return True
 
     def unreadable(self, column: Column) -> Condition:
         """Return the condition of the rows whose value is missing or not ISO 8601 text."""

@@ -27,10 +27,13 @@ from contact_sync.settings import Settings
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.deliver import Progress, deliver
 from contact_sync.steps.extract import extract
+from contact_sync.steps.gone import follow_feed
+from contact_sync.steps.lag import await_closed
 from contact_sync.steps.match import match
 from contact_sync.steps.normalize import normalize
 from contact_sync.steps.report import health, report
 from contact_sync.steps.tally import Tally
+from contact_sync.steps.windows import windows_now
 
 ASSETS = ("crm_delta", "normalized_contacts", "dedup_matches", "genesys_upserts", "sync_report")
 GENESYS_POOL = "genesys"
@@ -59,14 +62,25 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
     frequency = settings.sync.frequency
     crm = _external("crm_contacts", "crm", "The contacts of the CRM. Read, never written.", settings)
 
-    @asset(deps=[crm], kinds={"sql", "parquet"}, check_names=[checks.FIELDS_LISTED, checks.RECORDS_DATED])
+    @asset(
+        deps=[crm],
+        kinds={"sql", "parquet"},
+        check_names=checks.OF_CRM_DELTA,
+    )
     def crm_delta(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """What changed in the CRM in the window: a row is one version of one record, as it is there."""
         with sync.open(settings) as opened:
             windows = windows_of_run(context, frequency)
+            await_closed(opened, windows[-1])
+            follow_feed(opened)
             for window in windows:
                 extract(opened, window)
-            found = (checks.fields_listed(opened), checks.records_dated(opened))
+            standing = windows_now(opened, under_way=windows)
+            found = (
+                checks.fields_listed(opened),
+                checks.records_dated(opened),
+                checks.windows_complete(standing),
+            )
             return _result(context, "crm_delta", _tallies(opened, "crm_delta", windows), *found)
 
     @asset(deps=[crm_delta], kinds={"pandas", "parquet"})

@@ -13,6 +13,12 @@ from contact_sync.orchestration.resources import sync_resource
 from contact_sync.orchestration.retries import build_retry_queue, build_retry_sensor, retry_changes
 from contact_sync.orchestration.schedules import build_schedule
 from contact_sync.orchestration.sensors import build_gap_sensor
+from contact_sync.orchestration.windows import (
+    audit_windows,
+    build_window_assets,
+    build_window_schedules,
+    reconcile_keys,
+)
 from contact_sync.settings import Settings, load_settings
 
 
@@ -31,9 +37,14 @@ def build_definitions(
     settings = settings or load_settings()
     _keep_private(Path(".dagster"))
     return dg.Definitions(
-        assets=[*build_assets(settings), build_retry_queue(settings), build_mirror(settings)],
-        jobs=[sync_windows, retry_changes, mirror_contacts],
-        schedules=[build_schedule(settings.sync), every_night],
+        assets=[
+            *build_assets(settings),
+            build_retry_queue(settings),
+            build_mirror(settings),
+            *build_window_assets(settings),
+        ],
+        jobs=[sync_windows, retry_changes, mirror_contacts, audit_windows, reconcile_keys],
+        schedules=[build_schedule(settings.sync), every_night, *build_window_schedules(settings.sync)],
         sensors=[build_gap_sensor(settings), build_retry_sensor(settings)],
         executor=dg.in_process_executor,  # one process a run, so that one client and its connections serve it
         resources={"sync": sync_resource()} | dict(resource_overrides or {}),

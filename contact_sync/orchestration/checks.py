@@ -13,8 +13,10 @@ from contact_sync.contacts.window import Window
 from contact_sync.state.retries import QueueDepth
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.fields import unlisted_fields
+from contact_sync.steps.gone import Reconciled
 from contact_sync.steps.report import Health
 from contact_sync.steps.tally import Tally
+from contact_sync.steps.windows import Standing
 
 CONTRACT = "contract"
 FIELDS_LISTED = "fields_listed"
@@ -23,6 +25,9 @@ NO_MASS_DELETE = "no_mass_delete"
 NOTHING_DEAD = "nothing_dead"
 KEEPS_UP = "keeps_up"
 QUEUE_MOVES = "queue_moves"
+WINDOWS_COMPLETE = "windows_complete"
+
+OF_CRM_DELTA = (FIELDS_LISTED, RECORDS_DATED, WINDOWS_COMPLETE)
 
 LONGEST_WAIT = timedelta(days=1)
 
@@ -33,6 +38,7 @@ _ABOUT = {
     NO_MASS_DELETE: "No window or retry would remove more than delivery.max_deletes and max_delete_share allow.",
     NOTHING_DEAD: "No change was refused for good.",
     KEEPS_UP: "Every window that has closed is committed.",
+    WINDOWS_COMPLETE: "No window before those of the run is missing or reopened, and the schedule keeps up.",
     QUEUE_MOVES: "No change in the retry queue has waited for more than a day.",
 }
 
@@ -80,6 +86,27 @@ def keeps_up(health: Health) -> dg.AssetCheckResult:
     """Warn of windows that have closed and are not committed."""
     metadata = {"gaps": len(health.gaps), "lag_minutes": health.lag.total_seconds() / 60}
     return _warning(KEEPS_UP, metadata=metadata, passed=not health.gaps)
+
+
+def keys_believed(done: Reconciled) -> dg.AssetCheckResult:
+    """Warn of so many missing records that none is taken for deleted."""
+    metadata = {"living": done.living, "linked": done.linked}
+    return _warning(NO_MASS_DELETE, metadata=metadata, passed=done.refused is None)
+
+
+def windows_complete(standing: Standing) -> dg.AssetCheckResult:
+    """Warn of windows that are missing or reopened, and of a schedule that falls behind."""
+    metadata: dict[str, float] = {
+        "gaps": len(standing.gaps),
+        "reopened": len(standing.reopened),
+        "lag_minutes": standing.lag.total_seconds() / 60,
+        "late_rows": standing.late_rows,
+        "latest_row_minutes": standing.lateness.total_seconds() / 60,
+        "settle_seconds": standing.settle.total_seconds(),
+        "overlap_seconds": standing.overlap.total_seconds(),
+    }
+    passed = standing.keeps_up and not standing.gaps and not standing.reopened
+    return _warning(WINDOWS_COMPLETE, metadata=metadata | {"keeps_up": standing.keeps_up}, passed=passed)
 
 
 def queue_moves(depth: QueueDepth, now: datetime) -> dg.AssetCheckResult:

@@ -11,14 +11,15 @@ from typing import Any
 
 import dagster as dg
 
+from contact_sync.connections import Connections, load_connections
 from contact_sync.contacts.schemas import ContractError
-from contact_sync.crm.source import CrmError, CrmUnavailableError
+from contact_sync.crm.source import CrmError, CrmExhaustedError, CrmUnavailableError
 from contact_sync.genesys.errors import GenesysError, GenesysRetryableError
-from contact_sync.settings import ConfigurationError, Connections, Settings, load_connections
+from contact_sync.settings import ConfigurationError, Settings
 from contact_sync.state.database import StateError
 from contact_sync.steps.context import SyncContext, open_sync
 from contact_sync.steps.deliver import AccountingError
-from contact_sync.steps.extract import WindowNotClosedError
+from contact_sync.steps.lag import WindowNotClosedError
 
 _OPERATOR_ERRORS = (
     ConfigurationError,
@@ -43,6 +44,13 @@ class SyncResource(dg.ConfigurableResource[SyncContext]):
     """Addresses and secrets of one code location; empty where the environment has none."""
 
     crm_url: str
+    salesforce_client_id: str
+    salesforce_client_secret: str
+    salesforce_username: str
+    salesforce_private_key: str
+    dynamics_tenant_id: str
+    dynamics_client_id: str
+    dynamics_client_secret: str
     state_url: str
     genesys_region: str
     genesys_organization_id: str
@@ -62,7 +70,7 @@ class SyncResource(dg.ConfigurableResource[SyncContext]):
             dagster.Failure: With one line for each thing that is wrong; retried only where that can help.
         """
         with failures_in_one_line():
-            connections = load_connections(**{name: getattr(self, name) for name in _VARIABLES})
+            connections = load_connections(settings.crm, **{name: getattr(self, name) for name in _VARIABLES})
             with open_sync(
                 settings, connections, allow_deletes=(run_tags or {}).get(ALLOW_DELETES) == "true"
             ) as opened:
@@ -83,4 +91,5 @@ def failures_in_one_line() -> Iterator[None]:
     try:
         yield
     except _OPERATOR_ERRORS as error:
-        raise dg.Failure(description=str(error), allow_retries=isinstance(error, _WORTH_RETRYING)) from None
+        soon = isinstance(error, _WORTH_RETRYING) and not isinstance(error, CrmExhaustedError)
+        raise dg.Failure(description=str(error), allow_retries=soon) from None

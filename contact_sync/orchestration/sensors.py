@@ -40,7 +40,7 @@ def build_gap_sensor(settings: Settings) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         now = datetime.now(UTC)
         with sync.open(settings) as opened:
-            committed = opened.store.committed_windows(opened.source.name)
+            committed = opened.store.ledger.committed(opened.source.name)
         under_way = _windows_under_way(context.instance, settings.sync.frequency)
         spans = list(islice(missing(settings, now, [*committed, *under_way]), RUNS_A_TICK))
         if not spans:

@@ -99,6 +99,17 @@ def change(path: Path, *, start: datetime, end: datetime, seed: int) -> Life:
     return life
 
 
+def rows_between(path: Path, start: datetime, end: datetime) -> list[Row]:
+    """Return the rows last changed within `[start, end)`, oldest first, for another CRM to hold."""
+    with _open(path) as connection:
+        connection.row_factory = sqlite3.Row
+        found = connection.execute(
+            "SELECT * FROM contacts WHERE updated_at >= ? AND updated_at < ? ORDER BY updated_at, id",
+            (stored(start), stored(end)),
+        )
+        return [dict(row) for row in found]
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection, connection:

@@ -21,9 +21,11 @@ from contact_sync.state import lookup, mirror
 from contact_sync.state import retries as retry_queue
 from contact_sync.state.bulk import chunks, upsert
 from contact_sync.state.database import open_database, reading, transaction
+from contact_sync.state.ledger import Ledger
 from contact_sync.state.lock import delivery_lock
 from contact_sync.state.retries import QueueDepth, QueueState
-from contact_sync.state.tables import AUDIT, CONTACT_LINK, EXTERNAL_ORGANIZATION, UNMAPPED_FIELD, WINDOW_LEDGER
+from contact_sync.state.tables import AUDIT, CONTACT_LINK, EXTERNAL_ORGANIZATION, UNMAPPED_FIELD
+from contact_sync.state.tombstones import Tombstones
 
 Row = dict[str, Any]
 
@@ -59,10 +61,17 @@ class Delivery:
 
 
 class Store:
-    """Reads and writes the state database."""
+    """Reads and writes the state database.
+
+    Attributes:
+        ledger: Its window ledger.
+        tombstones: The records that are gone from the CRM.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.ledger = Ledger(engine)
+        self.tombstones = Tombstones(engine)
 
     def __reduce__(self) -> tuple[Callable[[str], "Store"], tuple[str]]:
         """Be opened anew in another process."""
@@ -157,29 +166,6 @@ class Store:
         """Return how many contacts the mirror holds, and by rule how many identifiers too many of them share."""
         with transaction(self._engine) as connection:
             return mirror.size(connection), mirror.shared(connection, threshold)
-
-    def commit_window(self, row: Row) -> None:
-        """Write the window's row of the ledger: from now on its rows are accounted for."""
-        with transaction(self._engine) as connection:
-            upsert(connection, WINDOW_LEDGER, [row])
-
-    def committed_windows(self, source: str) -> list[Window]:
-        """Return the windows of `source` that the ledger holds."""
-        query = select(WINDOW_LEDGER.c.window_start, WINDOW_LEDGER.c.window_end).where(
-            WINDOW_LEDGER.c.source == source
-        )
-        with transaction(self._engine) as connection:
-            return [Window(start, end) for start, end in connection.execute(query)]
-
-    def ledger_row(self, source: str, window: Window) -> Row | None:
-        """Return the ledger's row of a window, None while it is open."""
-        columns = WINDOW_LEDGER.c
-        query = select(WINDOW_LEDGER).where(
-            columns.source == source, columns.window_start == window.start, columns.window_end == window.end
-        )
-        with transaction(self._engine) as connection:
-            found = connection.execute(query).mappings().one_or_none()
-        return dict(found) if found else None
 
     def organizations(self, source: str, accounts: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Return what accounts of `source` became, by account: the organisation's id in Genesys, and its name."""

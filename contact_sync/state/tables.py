@@ -72,7 +72,42 @@ WINDOW_LEDGER = Table(
     Column("newest_modified_at", UtcDateTime),
     Column("run_id", String(64), nullable=False),
     Column("committed_at", UtcDateTime, nullable=False),
+    Column("reopened_at", UtcDateTime),
+    Column("reopened_because", String(255)),
+    Column("moved_by", Integer, nullable=False, server_default="0"),
+    Column("unexplained", Integer, nullable=False, server_default="0"),
     comment="A window of a source whose every row is delivered or durably queued.",
+)
+
+LATE_ROWS = Table(
+    "late_rows",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("window_start", UtcDateTime, primary_key=True),
+    Column("window_end", UtcDateTime, primary_key=True),
+    Column("rows", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("noted_at", UtcDateTime, nullable=False),
+    comment="Rows that a window found and that had not been there when their time was read, and how late.",
+)
+
+TOMBSTONE = Table(
+    "tombstone",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("crm_id", String(255), primary_key=True),
+    Column("found_at", UtcDateTime, primary_key=True),
+    Index("ix_tombstone_found_at", "source", "found_at"),
+    comment="A linked record that is gone from the CRM, and when that was found; its window deletes it.",
+)
+
+DELETE_FEED = Table(
+    "delete_feed",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+    comment="Where the CRM's feed of deleted records goes on.",
 )
 
 CONTACT_LINK = Table(

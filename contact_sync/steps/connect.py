@@ -16,13 +16,14 @@ from datetime import datetime
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from contact_sync.connections import Connections
 from contact_sync.genesys.answers import Organization
 from contact_sync.genesys.auth import TokenManager, UnknownClientError
 from contact_sync.genesys.client import GenesysClient
 from contact_sync.genesys.discovery import find_home
 from contact_sync.genesys.regions import Hosts, resolve
 from contact_sync.genesys.transport import Transport
-from contact_sync.settings import ConfigurationError, Connections, Settings
+from contact_sync.settings import ConfigurationError, Settings
 from contact_sync.state.homes import HomeRegion, HomeRegions
 from contact_sync.state.pace import SharedPace
 

@@ -4,6 +4,7 @@ What belongs here: opening these, and the refusal of a frame that breaks its con
 belongs to the step.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,16 +12,17 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
+from contact_sync.connections import Connections
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import CrmSource
-from contact_sync.crm.sql import SqlSource
 from contact_sync.genesys.client import GenesysClient
-from contact_sync.settings import ConfigurationError, Connections, Settings
+from contact_sync.settings import ConfigurationError, Settings
 from contact_sync.state.database import open_database
 from contact_sync.state.frames import FrameStore
 from contact_sync.state.pace import SharedPace
 from contact_sync.state.store import Store
 from contact_sync.steps.connect import Way, destination_of, open_genesys
+from contact_sync.steps.crms import open_source
 from contact_sync.steps.tally import Tally, tally_of
 
 TALLIED_AT_ONCE = 20_000
@@ -44,6 +46,7 @@ class SyncContext:
     pace: SharedPace
     clock: Callable[[], datetime] = field(default=utc_now)
     allow_deletes: bool = False
+    sleep: Callable[[float], None] = field(default=time.sleep)
 
     def tally(self, asset: str, window: Window) -> Tally:
         """Return what is counted of a stored frame, read piece by piece, and whether it keeps its contract.
@@ -99,22 +102,6 @@ def open_sync(
     finally:
         source.close()
         engine.dispose()
-
-
-def open_source(settings: Settings, connections: Connections) -> SqlSource:
-    """Return the CRM, not connected to yet.
-
-    Raises:
-        CrmConfigurationError: Its URL is wrong.
-    """
-    return SqlSource(
-        connections.crm_url.get_secret_value(),
-        settings.crm.table,
-        settings.registry.crm_fields,
-        name=settings.crm.name,
-        settle=settings.sync.settle,
-        page_size=settings.crm.page_size,
-    )
 
 
 def windows_of(settings: Settings, start: datetime, end: datetime) -> Sequence[Window]:

@@ -197,7 +197,7 @@ class _Delivery:
 
     def _commit(self, delivered: Delivered, digest: str) -> None:
         """Write the window's row of the ledger: from now on its rows are accounted for."""
-        self._context.store.commit_window(
+        self._context.store.ledger.commit(
             {
                 "source": self._context.source.name,
                 "window_start": self._window.start,
@@ -215,7 +215,7 @@ class _Delivery:
         )
 
     def _ledger(self) -> Mapping[str, object] | None:
-        return self._context.store.ledger_row(self._context.source.name, self._window)
+        return self._context.store.ledger.row(self._context.source.name, self._window)
 
     def _committed_by_another(self, row: Mapping[str, object]) -> Delivered:
         held = self._context.tally("genesys_upserts", self._window).require().held_because

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from sqlalchemy import Engine
 
-from contact_sync.crm.sql import SqlSource
+from contact_sync.crm.source import CrmSource
 from contact_sync.genesys.client import GenesysClient
 from contact_sync.genesys.permissions import Finding
 from contact_sync.settings import Settings
@@ -53,7 +53,7 @@ class Case:
     clock: Callable[[], datetime]
     stack: ExitStack
     settings: Settings | None = None
-    source: SqlSource | None = None
+    source: CrmSource | None = None
     engine: Engine | None = None
     way: Way | None = None
     connected: Connected | None = None

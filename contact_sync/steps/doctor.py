@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 
+from contact_sync.connections import load_connections
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import CrmConfigurationError, CrmError
 from contact_sync.genesys.errors import GenesysError, GenesysFatalError
-from contact_sync.settings import ConfigurationError, config_path, load_connections, load_settings
+from contact_sync.settings import ConfigurationError, config_path, load_settings
 from contact_sync.state.database import StateError, database_exists, database_version, open_database
 from contact_sync.steps import genesys_checks
-from contact_sync.steps.context import open_source, utc_now
+from contact_sync.steps.context import utc_now
+from contact_sync.steps.crms import open_source
 from contact_sync.steps.diagnosis import (
     Case,
     Check,
@@ -63,21 +65,21 @@ def _settings(case: Case) -> Iterator[Check]:
 
 
 def _crm(case: Case) -> Iterator[Check]:
-    """Read a window that holds nothing, which takes the table, every column and the right to read them."""
+    """Read a window that holds nothing, which takes the table, every field and the right to read them."""
     settings = needed(case.settings, "settings")
-    source = open_source(settings, load_connections(**_NO_GENESYS))
+    source = open_source(settings, load_connections(settings.crm, **_NO_GENESYS))
     case.stack.callback(source.close)
     start = settings.sync.first_window_start
     for _ in source.changes(Window(start, start + timedelta(microseconds=1))):
         pass
     case.source = source
-    yield ok("crm", f"the table {settings.crm.table.full_name} has every column that is read")
+    yield ok("crm", f"{settings.crm.kind.place} has every field that is read")
 
 
 def _crm_clock(case: Case) -> Iterator[Check]:
     time = needed(case.source, "crm").server_time()
     if time is None:
-        yield ok("crm clock", "this kind of database is not asked for its time")
+        yield ok("crm clock", "this kind of CRM is not asked for its time")
     else:
         yield compare_clocks("crm clock", time, case.clock(), "the CRM")
 
@@ -86,7 +88,7 @@ def _state(case: Case) -> Iterator[Check]:
     """Look at the database without making or migrating one; a new one in memory serves where none can be used."""
     case.engine = open_database("sqlite://")
     case.stack.callback(case.engine.dispose)
-    url = load_connections(crm_url="unset", **_NO_GENESYS).state_url.get_secret_value()
+    url = load_connections(**_NO_GENESYS).state_url.get_secret_value()
     if not database_exists(url):
         yield ok("state", "not there yet: the first run creates it")
         return

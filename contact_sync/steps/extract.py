@@ -15,14 +15,13 @@ from contact_sync.contacts.shapes import shape_of
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import Change
 from contact_sync.steps.context import SyncContext
-
-
-class WindowNotClosedError(Exception):
-    """A window ends later than the CRM can safely be read; nothing was read."""
+from contact_sync.steps.gone import deletes_of
+from contact_sync.steps.lag import require_closed
+from contact_sync.steps.overlap import Overlap
 
 
 def extract(context: SyncContext, window: Window) -> None:
-    """Read a window, store its `crm_delta`, and remember CRM fields that the registry does not list.
+    """Read a window, store its `crm_delta`, and remember late rows and CRM fields that the registry does not list.
 
     Pages of the CRM are stored as they come, so that a window of any size needs the memory of a page.
 
@@ -31,30 +30,46 @@ def extract(context: SyncContext, window: Window) -> None:
         CrmError: The CRM could not be read; the older frame stays.
         StateError: The frame could not be written.
     """
+    require_closed(context, window)
+    overlap = Overlap(context, window)
     with context.frames.writer("crm_delta", window) as file:
-        for piece in delta_pieces(context, window):
+        for piece in _pieces(context, window, overlap):
             file.append(piece)
-    unlisted = context.source.unlisted(window)
+    late, source = overlap.late, context.source
+    if late.rows:
+        context.store.ledger.note_late(source.name, window, late.rows, late.by, context.clock())
+    unlisted = source.unlisted(window)
     ignored = context.settings.registry.ignored
     counts = {name: count for name, count in unlisted.items() if name not in ignored}
-    examples = context.source.examples(window) if counts else {}
+    examples = source.examples(window) if counts else {}
     shapes = {name: shape_of(examples[name]) for name in counts if name in examples}
-    context.store.note_unmapped(context.source.name, window, counts, shapes)
+    context.store.note_unmapped(source.name, window, counts, shapes)
 
 
 def delta_pieces(context: SyncContext, window: Window) -> Iterator[pd.DataFrame]:
-    """Read a window, and the overlap before it, without storing anything.
+    """Read a window without storing anything.
 
     Yields:
         Its `crm_delta` in pieces, the first of them empty: the columns of `schemas.CRM_DELTA` and one column for
         each CRM field.
     """
     require_closed(context, window)
+    yield from _pieces(context, window, Overlap(context, window))
+
+
+def _pieces(context: SyncContext, window: Window, overlap: Overlap) -> Iterator[pd.DataFrame]:
+    """Yield the window's rows, the late ones before it, and the deletes of records that were found gone in it."""
     yield delta_of(context, [])
     read_at = context.clock()
     repeats = _Repeats()
-    for page in context.source.changes(window.widened(context.settings.sync.overlap)):
-        yield repeats.dropped(delta_of(context, ((change, read_at) for change in page)))
+    for page in context.source.changes(window):
+        piece = repeats.dropped(delta_of(context, ((change, read_at) for change in page)))
+        overlap.note(piece, read_at)
+        yield piece
+    for page in overlap.changes():
+        piece = delta_of(context, ((change, read_at) for change in page))
+        yield repeats.dropped(overlap.unknown(piece))
+    yield delta_of(context, ((change, read_at) for change in deletes_of(context, window)))
 
 
 class _Repeats:
@@ -80,20 +95,6 @@ def delta_of(context: SyncContext, changes: Iterable[tuple[Change, datetime]]) -
     """Return changes, each with the time when it was read, as a frame with the columns of `schemas.CRM_DELTA`."""
     fields = context.settings.registry.crm_fields
     return frame_of(CRM_DELTA, (_row(change, read_at, fields) for change, read_at in changes), _columns(fields))
-
-
-def require_closed(context: SyncContext, window: Window) -> None:
-    """Refuse a window that ends later than the CRM can safely be read.
-
-    Raises:
-        WindowNotClosedError: It does.
-    """
-    horizon = context.source.horizon()
-    if window.end > horizon:
-        raise WindowNotClosedError(
-            f"the window {window} is not closed: the CRM can be read up to {horizon:%Y-%m-%dT%H:%M:%SZ}; "
-            "choose an earlier window or wait"
-        )
 
 
 def _row(change: Change, read_at: datetime, fields: Sequence[str]) -> Mapping[str, Any]:

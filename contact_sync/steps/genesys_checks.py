@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from contact_sync.connections import load_connections
 from contact_sync.contacts.seen import KEY
 from contact_sync.genesys.client import ORGANIZATION, GenesysClient
 from contact_sync.genesys.permissions import (
@@ -21,7 +22,6 @@ from contact_sync.genesys.permissions import (
     probe,
 )
 from contact_sync.genesys.schemas import find_schema, require_room
-from contact_sync.settings import load_connections
 from contact_sync.steps.connect import Way, destination_of
 from contact_sync.steps.diagnosis import Case, Check, compare_clocks, must_be_set_right, needed, ok
 from contact_sync.steps.organizations import account_source
@@ -33,7 +33,7 @@ _HALF_A_SECOND = timedelta(seconds=0.5)  # what the Date header leaves out, on a
 
 def _token(case: Case) -> Iterator[Check]:
     settings, engine = needed(case.settings, "settings"), needed(case.engine, "state")
-    destination = destination_of(settings, load_connections(crm_url="unset"))
+    destination = destination_of(settings, load_connections())
     case.way = Way(destination, settings, engine, case.clock, _ATTEMPTS)
     case.connected = case.way.prove(case.way.find())
     yield ok("token", f"good for {case.connected.tokens.remaining():,.0f} s")

@@ -56,5 +56,5 @@ def deletes_earned(context: SyncContext, committing: Sequence[Window] = ()) -> E
     now = context.clock()
     if not grace or now <= first:
         return Earned(grace, first, now, ())
-    committed = context.store.committed_windows(context.source.name)
+    committed = context.store.ledger.committed(context.source.name)
     return Earned(grace, first, now, uncovered(Window(first, now), [*committed, *committing]))

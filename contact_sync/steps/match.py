@@ -20,10 +20,10 @@ from contact_sync.contacts.sharing import Identifier
 from contact_sync.contacts.window import Window
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.grace import deletes_earned
+from contact_sync.steps.limits import most_removals
 from contact_sync.steps.plan import Planned, Terms, plan_portion
 from contact_sync.steps.portions import Cut, Portion, Read
 from contact_sync.steps.survey import at_once, measure, survey
-from contact_sync.steps.tally import FEW_ROWS
 from contact_sync.steps.workers import Workers, workers
 
 PORTION = 10_000
@@ -161,14 +161,5 @@ def _limits(context: SyncContext, removals: Mapping[int, int]) -> Mapping[int, i
     """Return how many contacts a window may remove, for those that may remove more."""
     if context.allow_deletes:
         return {}
-    limits = {window: _most_removals(context, count) for window, count in removals.items() if count}
+    limits = {window: most_removals(context, count) for window, count in removals.items() if count}
     return {window: limit for window, limit in limits.items() if removals[window] > limit}
-
-
-def _most_removals(context: SyncContext, removals: int) -> int:
-    """Return how many contacts a window with so many deletes may remove."""
-    limits = context.settings.delivery
-    if removals < FEW_ROWS:
-        return limits.max_deletes
-    contacts = context.store.link_counts(context.source.name)["contacts"]
-    return min(limits.max_deletes, int(limits.max_delete_share * contacts))

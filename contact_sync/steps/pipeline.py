@@ -15,6 +15,7 @@ from contact_sync.genesys.client import MAX_UPSERTS
 from contact_sync.steps.context import SyncContext, check_frame
 from contact_sync.steps.deliver import Delivered, Progress, deliver
 from contact_sync.steps.extract import delta_pieces, extract
+from contact_sync.steps.gone import follow_feed
 from contact_sync.steps.match import match, plan_windows
 from contact_sync.steps.normalize import normalize
 from contact_sync.steps.organizations import Account, names_of, unknown
@@ -30,6 +31,8 @@ def sync(
     Raises:
         Exception: As the steps do; windows already yielded stay committed.
     """
+    if windows:
+        follow_feed(context)
     for window in windows:
         extract(context, window)
         normalize(context, window)

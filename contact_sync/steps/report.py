@@ -57,8 +57,8 @@ def report(context: SyncContext, window: Window) -> pd.DataFrame:
         ContractError: `genesys_upserts` breaks its contract.
     """
     outcomes = context.tally("genesys_upserts", window).require().values["outcome"]
-    row = context.store.ledger_row(context.source.name, window)
-    if row is None:
+    row = context.store.ledger.row(context.source.name, window)
+    if row is None or row["reopened_at"]:
         raise StateError(f"the window {window} is not committed: materialise genesys_upserts for it first")
     counts = {
         "window_start": window.start,
@@ -76,7 +76,7 @@ def health(context: SyncContext) -> Health:
     """Say how the sync stands now."""
     sync = context.settings.sync
     name = context.source.name
-    committed = context.store.committed_windows(name)
+    committed = context.store.ledger.committed(name)
     closed = sync.frequency.floor(context.clock() - sync.settle)
     reached = watermark(sync.first_window_start, committed)
     due = Window(sync.first_window_start, closed) if closed > sync.first_window_start else None

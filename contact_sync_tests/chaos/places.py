@@ -13,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from contact_sync.genesys.wire import Wire
 from contact_sync.state import bulk, links, retries
 from contact_sync.state.frames import FrameWriter
+from contact_sync.state.ledger import Ledger
 from contact_sync.state.store import Store
 from contact_sync.steps.deliver import _Delivery
 from contact_sync.steps.extract import extract
@@ -44,7 +45,7 @@ METHODS: Mapping[str, tuple[type, str]] = {
     "sending": (Store, "send"),
     "recording": (Outcomes, "record"),
     "transaction": (Store, "record"),
-    "ledger": (Store, "commit_window"),
+    "ledger": (Ledger, "commit"),
     "piece": (FrameWriter, "append"),
     "publish": (FrameWriter, "publish"),
     "rename": (LocalFileSystem, "mv"),

@@ -114,7 +114,7 @@ class _Journal:
 def work(opened: Sync, chapters: int, run_id: str, *, together: bool) -> None:
     """Sync what is missing of the first `chapters` windows, then retry what is due, as schedule and sensors do."""
     context = opened.context
-    committed = context.store.committed_windows(context.source.name)
+    committed = context.store.ledger.committed(context.source.name)
     missing = [one for one in map(window, range(chapters)) if one not in committed]
     if together:
         _step_by_step(opened, missing, run_id)

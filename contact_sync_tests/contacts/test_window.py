@@ -101,9 +101,15 @@ def test_split_refuses_a_span_off_the_boundaries(start: int, end: int) -> None:
         list(span.split(Frequency.THIRTY_MINUTES))
 
 
-def test_widened_moves_the_start_only() -> None:
-    window = Window(START, START + 30 * MINUTE)
-    assert window.widened(10 * MINUTE) == Window(START - 10 * MINUTE, window.end)
+@given(span=windows())
+def test_the_parts_of_a_span_make_the_span_and_cross_no_boundary(span: Window) -> None:
+    parts = list(span.cut(Frequency.FIVE_MINUTES))
+    assert (parts[0].start, parts[-1].end) == (span.start, span.end)
+    assert all(one.end == following.start for one, following in pairwise(parts))
+    assert all(
+        Frequency.FIVE_MINUTES.floor(one.start) == Frequency.FIVE_MINUTES.floor(one.end - timedelta.resolution)
+        for one in parts
+    )
 
 
 @given(span=windows(), covered=st.lists(windows(), max_size=8))

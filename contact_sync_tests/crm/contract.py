@@ -5,7 +5,7 @@ A source's test module subclasses `SourceContract` and gives a `harness` fixture
 
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, pairwise
@@ -80,6 +80,10 @@ def read_current(source: CrmSource, crm_ids: Sequence[str]) -> list[Change]:
     return list(chain.from_iterable(source.current(crm_ids)))
 
 
+def read_living(source: CrmSource) -> list[str]:
+    return sorted(chain.from_iterable(source.living()))
+
+
 def ids(changes: Iterable[Change]) -> list[str]:
     return sorted(change.crm_id for change in changes)
 
@@ -139,6 +143,7 @@ class SourceContract:
         tiles = [Window(start, end) for start, end in pairwise(borders)]
         found = Counter(change.crm_id for tile in tiles for change in read(source, tile))
         assert found == Counter(record.crm_id for record in records)
+        assert [source.count(tile) for tile in tiles] == [len(read(source, tile)) for tile in tiles]
 
     def test_values_come_unchanged(self, harness: Harness) -> None:
         harness.put(Record(str(number), first_name=name) for number, name in enumerate(FIRST_NAMES))
@@ -250,6 +255,37 @@ class SourceContract:
         assert ids(chain.from_iterable(pages)) == expected
         assert max(map(len, pages)) <= 7
 
+    def test_a_count_is_of_all_kinds_of_changes_of_the_window(self, harness: Harness) -> None:
+        harness.put(
+            [
+                Record("before", WINDOW.start - MICROSECOND),
+                Record("1", WINDOW.start),
+                Record("2", WINDOW.end - MICROSECOND, deleted=True),
+                Record("3", deleted=True, merged_into="1"),
+                Record("after", WINDOW.end),
+            ]
+        )
+        source = harness.source()
+        assert source.count(WINDOW) == 3
+        harness.clear()
+        assert source.count(WINDOW) == 0
+
+    def test_all_that_live_are_named_once_whenever_they_changed(self, harness: Harness) -> None:
+        assert read_living(harness.source()) == []
+        expected = [f"{number:04}" for number in range(500)]
+        harness.put(Record(crm_id, NOON + int(crm_id) * timedelta(days=1)) for crm_id in expected)
+        harness.put([Record("dead", deleted=True), Record("lost", deleted=True, merged_into="0001")])
+        assert read_living(harness.source(page_size=7)) == expected
+
+    def test_a_full_last_page_of_the_living_ends(self, harness: Harness) -> None:
+        harness.put(Record(f"{number:02}", deleted=number % 2 == 1) for number in range(14))
+        assert read_living(harness.source(page_size=7)) == [f"{number:02}" for number in range(0, 14, 2)]
+
+    def test_the_living_and_the_windows_call_a_record_the_same(self, harness: Harness) -> None:
+        harness.put(Record(name) for name in FIRST_NAMES if name)
+        source = harness.source()
+        assert read_living(source) == ids(read(source))
+
     def test_unlisted_fields_are_counted_within_the_window(self, harness: Harness) -> None:
         harness.put(
             [
@@ -270,8 +306,24 @@ class SourceContract:
         assert source.examples(WINDOW) == {harness.nickname: "Countess"}
         assert source.examples(Window(NOON - HALF_HOUR, NOON - MICROSECOND)) == {}
 
+    def test_the_crms_own_clock_is_about_right_where_it_is_told(self, harness: Harness) -> None:
+        told = harness.source().server_time()
+        assert told is None or abs(told - datetime.now(UTC)) < timedelta(seconds=30)
+
     def test_the_horizon_lies_in_the_past_and_is_aware(self, harness: Harness) -> None:
         assert harness.source().horizon() < datetime.now(UTC)
+
+    @pytest.mark.parametrize("ask", [lambda source: source.count(WINDOW), read_living], ids=["count", "living"])
+    def test_what_a_broken_crm_cannot_tell_is_not_taken_for_nothing(
+        self, harness: Harness, ask: Callable[[CrmSource], object]
+    ) -> None:
+        harness.put([Record("1")])
+        source = harness.source()
+        ask(source)
+        harness.break_down()
+        with pytest.raises(CrmError) as caught:
+            ask(source)
+        assert caught.value.__context__ is None
 
     @pytest.mark.parametrize("asked", ["a window", "ids"])
     def test_a_broken_crm_says_so_in_one_line_without_values(self, harness: Harness, asked: str) -> None:

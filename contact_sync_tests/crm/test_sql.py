@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import CrmConfigurationError, CrmSource
-from contact_sync.crm.sql import SqlSource, SqlTable, _truth
+from contact_sync.crm.sql import SqlSource, SqlTable
+from contact_sync.crm.sql_rows import _truth
 from contact_sync_tests.crm.contract import HALF_HOUR, NOON, Record, read, read_current
 from contact_sync_tests.crm.sql_harness import TABLE, SqlHarness
 

@@ -4,6 +4,7 @@ import importlib
 import shutil
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from contact_sync.orchestration.mirror import GENESYS_CONTACTS
 from contact_sync.orchestration.partitions import window_partitions
 from contact_sync.orchestration.resources import sync_resource
 from contact_sync.orchestration.retries import RETRY_QUEUE
-from contact_sync.settings import ConfigurationError, load_settings
+from contact_sync.orchestration.windows import AUDIT, KEYS, build_window_schedules
+from contact_sync.settings import ConfigurationError, Sync, load_settings
 from contact_sync_tests.project import SECRET, Project, forget_environment
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +34,13 @@ KINDS = {
     "genesys_upserts": {"genesys", "parquet"},
     "sync_report": {"pandas", "parquet"},
     "retry_queue": {"genesys"},
+    "window_audit": {"crm"},
+    "crm_keys": {"crm"},
     "genesys_contacts": {"genesys"},
     "genesys_external_contacts": {"genesys"},
 }
 CHECKS = {
-    "crm_delta": {"contract", "fields_listed", "records_dated"},
+    "crm_delta": {"contract", "fields_listed", "records_dated", "windows_complete"},
     "normalized_contacts": {"contract"},
     "dedup_matches": {"contract", "no_mass_delete"},
     "genesys_upserts": {"contract"},
@@ -60,7 +64,7 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 
 def five(defs: dg.Definitions) -> dict[str, dg.AssetsDefinition]:
     found = {one.key.path[-1]: one for one in defs.resolve_asset_graph().assets_defs if one.is_executable}
-    assert found.keys() == {*ASSETS, RETRY_QUEUE, GENESYS_CONTACTS}
+    assert found.keys() == {*ASSETS, RETRY_QUEUE, GENESYS_CONTACTS, AUDIT, KEYS}
     return {name: found[name] for name in ASSETS}
 
 
@@ -80,6 +84,8 @@ def test_the_lineage_runs_from_the_crm_to_genesys(defs: dg.Definitions) -> None:
         **{child: {parent} for parent, child in pairwise(lineage)},
         "sync_report": {"genesys_upserts"},
         "retry_queue": {"genesys_upserts"},
+        "window_audit": {"crm_contacts", "crm_delta"},
+        "crm_keys": {"crm_contacts"},
         "genesys_contacts": {"genesys_external_contacts"},
         "genesys_external_contacts": {"genesys_upserts", "retry_queue"},
     }
@@ -165,6 +171,39 @@ def test_the_mirror_has_a_job_a_schedule_and_a_pool_of_its_own(defs: dg.Definiti
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert (schedule.cron_schedule, schedule.job_name) == ("30 1 * * *", "mirror_contacts")
     assert schedule.description
+
+
+@pytest.mark.parametrize(
+    ("job_name", "asset", "schedule_name", "cron"),
+    [
+        ("audit_windows", AUDIT, "window_audits", "7 0,12 * * *"),
+        ("reconcile_keys", KEYS, "key_comparisons", "40 2 * * *"),
+    ],
+)
+def test_what_looks_for_missed_rows_has_a_job_and_a_schedule_each(
+    defs: dg.Definitions, job_name: str, asset: str, schedule_name: str, cron: str
+) -> None:
+    job = defs.resolve_job_def(job_name)
+    assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == {asset}
+    schedule = defs.resolve_schedule_def(schedule_name)
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert (schedule.cron_schedule, schedule.job_name) == (cron, job_name)
+    assert schedule.description
+
+
+def test_the_settings_say_how_often_and_whether() -> None:
+    def schedules(**values: object) -> dict[str, dg.ScheduleDefinition]:
+        sync = Sync.model_validate({"start": "2026-03-01"} | values)
+        return {one.name: one for one in build_window_schedules(sync)}
+
+    assert schedules(audit_hours=0, reconcile_days=0) == {}
+    assert schedules(frequency="daily", settle_seconds=3600)["window_audits"].cron_schedule == "5 1 * * *"
+    days = [datetime(2026, 3, day, 2, 40, tzinfo=UTC) for day in range(1, 15)]
+    asked = []
+    for day in days:
+        with dg.build_schedule_context(scheduled_execution_time=day) as context:
+            asked.append(isinstance(schedules(reconcile_days=7)["key_comparisons"](context), dg.RunRequest))
+    assert asked.count(True) == 2
 
 
 def test_schedule_and_sensors_start_switched_off(defs: dg.Definitions) -> None:

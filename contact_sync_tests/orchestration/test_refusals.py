@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from contact_sync.contacts.schemas import ContractError
-from contact_sync.crm.source import CrmConfigurationError, CrmUnavailableError
+from contact_sync.crm.source import CrmConfigurationError, CrmExhaustedError, CrmUnavailableError
 from contact_sync.genesys.errors import GenesysFatalError, GenesysRetryableError
 from contact_sync.orchestration.assets import ASSETS
 from contact_sync.orchestration.resources import failures_in_one_line
 from contact_sync.settings import ConfigurationError
 from contact_sync.state.database import StateError
 from contact_sync.steps.deliver import AccountingError
-from contact_sync.steps.extract import WindowNotClosedError
+from contact_sync.steps.lag import WindowNotClosedError
 from contact_sync_tests.orchestration.harness import checks, failures, materialized, metadata, run
 from contact_sync_tests.project import FREQUENCY, NOBODY, Project, opened_project
 
@@ -217,6 +217,7 @@ def test_a_window_that_has_not_settled_is_not_read(tmp_path: Path, instance: dg.
         (ContractError("x"), False),
         (CrmConfigurationError("x"), False),
         (CrmUnavailableError("x"), True),
+        (CrmExhaustedError("x"), False),
         (GenesysFatalError("x"), False),
         (GenesysRetryableError("x"), True),
         (StateError("x"), False),

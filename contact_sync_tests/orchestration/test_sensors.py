@@ -55,7 +55,7 @@ def spans(requests: Iterable[dg.RunRequest], frequency: Frequency = FREQUENCY) -
 def commit(project: Project, windows: Iterable[Window]) -> None:
     engine = open_database(f"sqlite:///{project.home}/state.db")
     for window in windows:
-        Store(engine).commit_window(
+        Store(engine).ledger.commit(
             {
                 "source": "sample",
                 "window_start": window.start,

@@ -64,6 +64,10 @@ def ledger(source: str = "crm", window: Window = WINDOW, **values: object) -> Ro
         "newest_modified_at": None,
         "run_id": "run 1",
         "committed_at": NOW,
+        "reopened_at": None,
+        "reopened_because": None,
+        "moved_by": 0,
+        "unexplained": 0,
         **values,
     }
 
@@ -242,20 +246,20 @@ def test_an_audit_entry_keeps_what_was_before_and_after(store: Store, engine: En
 
 
 def test_a_window_is_open_until_it_is_committed(store: Store) -> None:
-    assert store.ledger_row("crm", WINDOW) is None
-    store.commit_window(ledger())
-    assert store.ledger_row("crm", WINDOW) == ledger()
-    assert store.committed_windows("crm") == [WINDOW]
-    assert store.ledger_row("other", WINDOW) is None
-    assert store.committed_windows("other") == []
+    assert store.ledger.row("crm", WINDOW) is None
+    store.ledger.commit(ledger())
+    assert store.ledger.row("crm", WINDOW) == ledger()
+    assert store.ledger.committed("crm") == [WINDOW]
+    assert store.ledger.row("other", WINDOW) is None
+    assert store.ledger.committed("other") == []
 
 
 def test_a_window_that_is_committed_again_has_one_row(store: Store) -> None:
     later = Window(WINDOW.end, WINDOW.end + timedelta(minutes=30))
     for row in (ledger(), ledger(window=later), ledger(run_id="run 2", newest_modified_at=moment(5))):
-        store.commit_window(row)
-    assert sorted(store.committed_windows("crm")) == [WINDOW, later]
-    assert (store.ledger_row("crm", WINDOW) or {})["run_id"] == "run 2"
+        store.ledger.commit(row)
+    assert sorted(store.ledger.committed("crm")) == [WINDOW, later]
+    assert (store.ledger.row("crm", WINDOW) or {})["run_id"] == "run 2"
 
 
 # --- unmapped fields

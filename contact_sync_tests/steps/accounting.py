@@ -12,7 +12,7 @@ def assert_accounted(sync: Sync, number: int) -> None:
     versions = {name: sorted(zip(one["crm_id"], one["version"], strict=True)) for name, one in frames.items()}
     assert all(held == versions["crm_delta"] for held in versions.values()), versions
     read = len(versions["crm_delta"])
-    ledger = sync.context.store.ledger_row("crm", window(number))
+    ledger = sync.context.store.ledger.row("crm", window(number))
     assert ledger is not None
     assert ledger["rows_read"] == sum(ledger["outcomes"].values()) == read
     report = sync.context.frames.read("sync_report", window(number)).iloc[0]

@@ -14,7 +14,8 @@ import requests
 import sqlalchemy as sa
 
 from contact_sync.contacts.window import Window
-from contact_sync.crm.sql import SqlSource
+from contact_sync.crm.source import CrmSource
+from contact_sync.crm.sql import SqlSource, SqlTable
 from contact_sync.genesys.auth import TokenManager
 from contact_sync.genesys.client import GenesysClient
 from contact_sync.genesys.payloads import canonical, external_ids
@@ -75,7 +76,7 @@ class Sync:
 
     def reopen(self) -> None:
         """Open everything again, as the next run does."""
-        self.context.source.close()  # type: ignore[attr-defined]
+        self.context.source.close()
         self.context = self._context()
 
     def configure(self, **delivery: float) -> None:
@@ -83,17 +84,23 @@ class Sync:
         self.settings = settings_of(delivery=DELIVERY | delivery)
         self.reopen()
 
-    def _context(self) -> SyncContext:
-        settings, hosts = self.settings, resolve(None, self.twin.base_url)
-        source = SqlSource(
+    def source(self) -> CrmSource:
+        """Return the CRM, opened anew."""
+        settings = self.settings
+        table = settings.crm.kind
+        assert isinstance(table, SqlTable)
+        return SqlSource(
             f"sqlite:///{self.crm.path}",
-            settings.crm.table,
+            table,
             settings.registry.crm_fields,
             name=settings.crm.name,
             settle=settings.sync.settle,
             clock=self.clock,
             page_size=settings.crm.page_size,
         )
+
+    def _context(self) -> SyncContext:
+        settings, hosts = self.settings, resolve(None, self.twin.base_url)
         tokens = TokenManager(hosts, *self.credentials, session=self.session, clock=self.pace_clock)
         delivery = settings.delivery
         pace = SharedPace(
@@ -107,7 +114,7 @@ class Sync:
             Transport(hosts, tokens, pace, session=self.session, sleep=self.pace_clock.sleep, attempts=2)
         )
         frames = FrameStore(self.frames or str(self.folder / "frames"), settings.crm.name)
-        return SyncContext(settings, source, Store(self.engine), frames, genesys, pace, self.clock)
+        return SyncContext(settings, self.source(), Store(self.engine), frames, genesys, pace, self.clock)
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +123,7 @@ class Sync:
         self.close()
 
     def close(self) -> None:
-        self.context.source.close()  # type: ignore[attr-defined]
+        self.context.source.close()
         self.engine.dispose()
         self.session.close()
 
@@ -197,4 +204,4 @@ class Sync:
         return {row["crm_id"]: row for row in self.table("retry_queue")}
 
     def committed(self) -> Sequence[Window]:
-        return sorted(self.context.store.committed_windows(self.context.source.name))
+        return sorted(self.context.store.ledger.committed(self.context.source.name))

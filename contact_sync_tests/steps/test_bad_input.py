@@ -19,7 +19,8 @@ from contact_sync.simulator.settings import TwinSettings
 from contact_sync.state.database import StateError, open_database
 from contact_sync.steps.context import windows_of
 from contact_sync.steps.deliver import deliver
-from contact_sync.steps.extract import WindowNotClosedError, extract
+from contact_sync.steps.extract import extract
+from contact_sync.steps.lag import WindowNotClosedError
 from contact_sync.steps.match import match
 from contact_sync.steps.normalize import normalize
 from contact_sync.steps.report import health

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from contact_sync.connections import load_connections
 from contact_sync.genesys.auth import UnknownClientError, WrongSecretError
 from contact_sync.genesys.errors import GenesysRetryableError
 from contact_sync.genesys.regions import Routing
-from contact_sync.settings import ConfigurationError, Settings, load_connections
+from contact_sync.settings import ConfigurationError, Settings
 from contact_sync.state.database import open_database
 from contact_sync.state.homes import HomeRegion, HomeRegions
 from contact_sync.steps.connect import FOUND, REMEMBERED, Connected, Way, destination_of, open_genesys

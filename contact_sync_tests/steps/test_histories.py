@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -75,11 +76,19 @@ class Record:
     columns: dict[str, str | None] = field(default_factory=dict)
 
 
+class Writable(Protocol):
+    """A CRM in which events happen."""
+
+    def put(self, crm_id: str, at: datetime, **columns: object) -> None:
+        """Create a record or change the named columns of one."""
+        ...
+
+
 class History:
     """Lets events happen in the CRM, and remembers the records as they are."""
 
-    def __init__(self, sync: Sync) -> None:
-        self._sync = sync
+    def __init__(self, crm: Writable) -> None:
+        self._crm = crm
         self.records: list[Record] = []
         self._people = 1
 
@@ -115,7 +124,7 @@ class History:
 
     def _write(self, record: Record) -> None:
         state = {"is_deleted": int(record.deleted), "merged_into": record.merged_into}
-        self._sync.crm.put(record.crm_id, record.at, **_person(record.person), **record.columns, **state)
+        self._crm.put(record.crm_id, record.at, **_person(record.person), **record.columns, **state)
         if record not in self.records:
             self.records.append(record)
 
@@ -188,7 +197,7 @@ def any_order_ends_the_same(
     way: Way,
 ) -> None:
     with fresh(shared_twin, tmp_path_factory, way) as sync:
-        lived = History(sync)
+        lived = History(sync.crm)
         live_through(sync, lived, history, early, [*then, *(("deliver", number) for number in last)], way)
         must_hold = sorted(lived.contacts(), key=lambda one: sorted(one[0]))
         assert held(sync) == must_hold

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from contact_sync.connections import load_connections
 from contact_sync.contacts.schemas import SCHEMAS, ContractError, check
 from contact_sync.crm.source import CrmError
-from contact_sync.settings import ConfigurationError, load_connections
+from contact_sync.settings import ConfigurationError
 from contact_sync.simulator.server import TwinServer
 from contact_sync.state.database import StateError
 from contact_sync.steps.context import open_sync

@@ -67,12 +67,14 @@ def test_plans_made_apart_and_delivered_together_make_no_duplicate(sync: Sync) -
 
 
 def test_a_plan_that_builds_on_a_window_that_was_not_delivered_loses_nobody(sync: Sync) -> None:
-    sync.crm.put("a", moment(0, 25), **ADA)  # read by window 1 too: its overlap
-    sync.read(0, 1)
+    sync.crm.put("a", moment(0), **ADA)
+    sync.read(0)
+    sync.crm.put("a", moment(1))
+    sync.read(1)
     sync.plan(0, 1)
     sync.deliver(1)
     assert sync.contact("a").fields["firstName"] == "Ada"
-    sync.sync(0)
+    sync.deliver(0)
     assert [one.records for one in sync.contacts()] == [{"a"}]
 
 

@@ -1,0 +1,83 @@
+"""Rows that were committed late: looked for before a window, by counting, and told from those known.
+
+Before a window lies its overlap. Reading it again with each window would read most rows twice; so the CRM counts
+it, and only where it counts more rows than were read there it is read again. Rows that left the overlap since and
+are not read yet may hide as many late ones: the audit, which knows those, finds them. What belongs here: the
+overlap of one window, and how late rows are. What has been read is `seen`'s.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from contact_sync.contacts.window import Window, uncovered
+from contact_sync.crm.source import Change
+from contact_sync.steps.context import SyncContext
+from contact_sync.steps.lag import overlap_of
+from contact_sync.steps.seen import Seen, seen_in, window_of
+
+
+@dataclass
+class Late:
+    """Rows that had not been there when their time was read: how many, and how late the latest was."""
+
+    rows: int = 0
+    by: timedelta = timedelta(0)
+
+    def add(self, piece: pd.DataFrame, seen: Seen) -> None:
+        """Count rows that `seen` lacks."""
+        self.rows += len(piece)
+        for instant in piece["modified_at"].drop_duplicates():
+            self.by = max(self.by, seen.last_read(instant) - instant)
+
+
+class Overlap:
+    """The span before a window."""
+
+    def __init__(self, context: SyncContext, window: Window) -> None:
+        self._context = context
+        length = overlap_of(context)
+        self._span = Window(window.start - length, window.start) if length else None
+        since = self._span.start if self._span else window.start
+        rows = context.store.ledger.rows(context.source.name, since)
+        own = [row for row in rows if window_of(row) == window]
+        self._before = [row for row in rows if row["window_start"] < window.start and row not in own]
+        self._seen = seen_in(context, self._before)
+        self._own = Seen()
+        for row in own:  # reopened, or only run again: what is new in it has come late
+            self._own.add(context, window, max(row["committed_at"], context.clock()))
+        self.late = Late()
+
+    def note(self, piece: pd.DataFrame, read_at: datetime) -> None:
+        """Take in rows of the window itself: their records have left the overlap, if they were in it."""
+        if self._own.read_at:
+            new = ~self._own.places.holds(piece["crm_id"], piece["modified_at"])
+            self.late.add(piece[new], self._own)
+        self._seen.places.add(piece["crm_id"], piece["modified_at"], read_at)
+
+    def changes(self) -> Iterator[list[Change]]:
+        """Yield the changes of those parts of the overlap in which the CRM counts more rows than were read."""
+        source, places = self._context.source, self._seen.places
+        for part in self._parts():
+            if part.start < self._context.settings.sync.first_window_start or source.count(part) > places.count(
+                part
+            ):
+                yield from map(list, source.changes(part))
+
+    def unknown(self, piece: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the overlap that no committed window has, and note how late they are."""
+        rows = piece[~self._seen.places.holds(piece["crm_id"], piece["modified_at"])]
+        self.late.add(rows, self._seen)
+        return rows
+
+    def _parts(self) -> Iterator[Window]:
+        """Yield what lies in one window each, without windows that are open: those are read by their own run."""
+        if not self._span:
+            return
+        sync = self._context.settings.sync
+        read = [window_of(row) for row in self._before if not row["reopened_at"]]
+        read.append(Window(datetime.min.replace(tzinfo=sync.first_window_start.tzinfo), sync.first_window_start))
+        for covered in uncovered(self._span, uncovered(self._span, read)):
+            yield from covered.cut(sync.frequency)

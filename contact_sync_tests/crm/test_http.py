@@ -1,0 +1,207 @@
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import requests
+
+from contact_sync.crm import http
+from contact_sync.crm.http import (
+    ATTEMPTS,
+    PATIENCE,
+    Answer,
+    BearerAuth,
+    CrmRetryableError,
+    Http,
+    origin_of,
+    require_same_origin,
+)
+from contact_sync.crm.source import CrmConfigurationError, CrmError
+from contact_sync_tests.crm.scripted import Reply, Scripted, scripted
+
+SECRET = "s3cret"
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with scripted() as server:
+        yield server
+
+
+@pytest.fixture
+def naps() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def client(naps: list[float]) -> Iterator[Http]:
+    client = Http(sleep=naps.append)
+    yield client
+    client.close()
+
+
+def get(server: Scripted, path: str = f"/query?q={SECRET}") -> requests.Request:
+    return requests.Request("GET", server.url + path, auth=BearerAuth(SECRET))
+
+
+def insisting(client: Http, server: Scripted) -> Callable[[], Answer]:
+    """Return an attempt that takes a success only."""
+
+    def attempt() -> Answer:
+        answer = client.exchange(get(server))
+        if not answer.ok:
+            raise answer.transient()
+        return answer
+
+    return attempt
+
+
+def test_what_fails_is_tried_again_with_growing_pauses(server: Scripted, client: Http, naps: list[float]) -> None:
+    server.script.extend([Reply(503), Reply(drop=True), Reply(200, {"a": 1.50})])
+    assert client.repeated(insisting(client, server)).json() == {"a": Decimal("1.5")}
+    assert len(naps) == 2
+    assert 1 <= naps[0] <= 2
+    assert 2 <= naps[1] <= 3
+
+
+def test_attempts_are_bounded(server: Scripted, client: Http, naps: list[float]) -> None:
+    with pytest.raises(
+        CrmRetryableError, match=r"the CRM answered GET 127\.0\.0\.1:\d+/query with 500$"
+    ) as failed:
+        client.repeated(insisting(client, server))
+    assert len(server.seen) == ATTEMPTS == len(naps) + 1
+    assert failed.value.__context__ is None
+
+
+def test_a_pause_that_is_asked_for_is_kept(server: Scripted, client: Http, naps: list[float]) -> None:
+    server.script.extend([Reply(429, headers={"Retry-After": "17"}), Reply(200)])
+    client.repeated(insisting(client, server))
+    assert naps == [17]
+
+
+def test_a_pause_that_is_too_long_is_left_to_the_next_run(
+    server: Scripted, client: Http, naps: list[float]
+) -> None:
+    server.script.append(Reply(429, headers={"Retry-After": str(int(PATIENCE) + 1)}))
+    with pytest.raises(CrmRetryableError) as failed:
+        client.repeated(insisting(client, server))
+    assert failed.value.retry_after == PATIENCE + 1
+    assert (naps, len(server.seen)) == ([], 1)
+
+
+def test_an_answer_that_drips_is_given_up_at_the_deadline(server: Scripted) -> None:
+    client = Http(deadline=0.3)
+    server.script.append(Reply(200, b"x" * 500, drip=0.02))
+    began = time.monotonic()
+    with pytest.raises(CrmRetryableError, match=r"in 0\.3 s"):
+        client.exchange(get(server))
+    assert 0.3 <= time.monotonic() - began < 5.0  # all of it would take ten
+    client.close()
+
+
+def test_an_answer_of_absurd_size_is_refused(
+    server: Scripted, client: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MAX_ANSWER", 1_000)
+    server.script.append(Reply(200, b"x" * 2_000))
+    with pytest.raises(CrmConfigurationError, match="more than 1000 bytes"):
+        client.exchange(get(server))
+
+
+def test_a_redirect_is_not_followed(server: Scripted, client: Http) -> None:
+    server.script.append(Reply(302, headers={"Location": f"{server.url}/elsewhere"}))
+    with pytest.raises(CrmConfigurationError, match="302, a redirect, which is not followed"):
+        client.exchange(get(server))
+    assert len(server.seen) == 1
+
+
+def test_a_page_of_html_is_no_json(server: Scripted, client: Http) -> None:
+    server.script.append(Reply(200, b"<html>", {"Content-Type": "text/html"}))
+    assert client.exchange(get(server)).json() is None
+
+
+def test_neither_netrc_nor_proxies_of_the_environment_are_used(
+    server: Scripted, client: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login mallory password wrong\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    server.script.append(Reply(200))
+    assert client.exchange(get(server)).ok
+    assert server.seen[0][1]["Authorization"] == f"Bearer {SECRET}"
+
+
+def test_nothing_private_shows_in_a_failure(server: Scripted, client: Http) -> None:
+    server.script.extend([Reply(drop=True), Reply(503, {"message": SECRET})])
+    for _ in range(2):
+        with pytest.raises(CrmError) as failed:
+            insisting(client, server)()
+        assert SECRET not in f"{failed.value!r} {vars(failed.value)}"
+        assert failed.value.__context__ is None
+    assert SECRET not in repr(Answer("GET host/path", 200, {"Set-Cookie": SECRET}, SECRET.encode()))
+
+
+def test_a_request_that_cannot_be_sent_is_not_repeated(client: Http) -> None:
+    with pytest.raises(CrmConfigurationError, match="cannot be sent"):
+        client.exchange(requests.Request("GET", "http://"))
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Acme.my.salesforce.com/services/?q=1", "https://acme.my.salesforce.com"),
+        ("https://acme.crm4.dynamics.com:8443", "https://acme.crm4.dynamics.com:8443"),
+        ("http://127.0.0.1:8080/x", "http://127.0.0.1:8080"),
+        ("http://localhost", "http://localhost"),
+        ("http://[::1]:80", "http://[::1]:80"),
+    ],
+)
+def test_the_origin_of_an_address(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://acme.my.salesforce.com",
+        "http://127.0.0.1.evil.example",
+        "https://user:password@acme.my.salesforce.com",
+        "https://user@acme.my.salesforce.com",
+        "https://",
+        "ftp://127.0.0.1",
+        "acme.my.salesforce.com",
+        "/relative",
+        "https://host:port",
+        "https://[::1",
+        "",
+    ],
+)
+def test_a_credential_is_not_sent_there(url: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 -- whatever it says
+        origin_of(url)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/api",
+        "http://acme.crm4.dynamics.com/api",
+        "https://acme.crm4.dynamics.com:444/api",
+        "https://acme.crm4.dynamics.com@evil.example/api",
+        "https://acme.crm4.dynamics.com.evil.example/api",
+        "//evil.example",
+        "",
+    ],
+)
+def test_a_link_to_another_host_is_not_followed(link: str) -> None:
+    with pytest.raises(CrmConfigurationError, match="named a page on another host") as refused:
+        require_same_origin(link, "https://acme.crm4.dynamics.com")
+    assert "evil" not in str(refused.value)
+
+
+def test_a_link_home_is_followed() -> None:
+    require_same_origin("https://acme.crm4.dynamics.com/api?$skiptoken=1", "https://acme.crm4.dynamics.com")

@@ -1,0 +1,165 @@
+"""The lineage from an organisation of Salesforce on its bad days: nothing is lost, the watermark stays honest."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from contact_sync.crm.source import CrmError, CrmExhaustedError
+from contact_sync.simulator.salesforce.records import record_id
+from contact_sync.simulator.salesforce.server import SalesforceServer
+from contact_sync.simulator.salesforce.settings import OrgSettings
+from contact_sync.simulator.salesforce.trouble import Kind
+from contact_sync.simulator.server import TwinServer
+from contact_sync.steps.audit import audit
+from contact_sync.steps.gone import follow_feed
+from contact_sync_tests.steps.accounting import assert_accounted
+from contact_sync_tests.steps.crms import SalesforceCrm, SyncElsewhere
+from contact_sync_tests.steps.world import FREQUENCY, Clock, moment, window
+
+PEOPLE = 450
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def crm(clock: Clock) -> Iterator[SalesforceCrm]:
+    def now() -> float:
+        return clock.now.timestamp()
+
+    crm = SalesforceCrm()
+    crm.server.stop()
+    with SalesforceServer(OrgSettings(clock=now)) as crm.server:
+        yield crm
+
+
+@pytest.fixture
+def sync(crm: SalesforceCrm, twin: TwinServer, tmp_path: Path, clock: Clock) -> Iterator[SyncElsewhere]:
+    settings = crm.settings()
+    settings = settings.model_copy(update={"crm": settings.crm.model_copy(update={"page_size": 200})})
+    with SyncElsewhere(tmp_path / "home", twin, settings=settings, elsewhere=crm, clock=clock) as opened:
+        yield opened
+
+
+def person(crm: SalesforceCrm, number: int, at_minute: float = 15, window_number: int = 0) -> str:
+    """Write an unrelated person; return the record's id."""
+    columns = {
+        "first_name": f"First{number}",
+        "last_name": f"Last{number}",
+        "email": f"p{number}@example.org",
+    }
+    crm.put(f"r{number}", moment(window_number, at_minute), **columns)
+    return crm.id_of(f"r{number}")
+
+
+def synced(sync: SyncElsewhere) -> set[str]:
+    """Return the CRM ids of every contact in Genesys."""
+    return {one for held in sync.contacts() for one in held.records}
+
+
+@pytest.mark.parametrize(
+    "kind", ["lost", "reset", "html", "throttled", "expired", "locator_lost", "page_skipped", "maintenance"]
+)
+def test_a_page_lost_in_the_middle_of_a_window_loses_nobody(
+    sync: SyncElsewhere, crm: SalesforceCrm, kind: Kind
+) -> None:
+    people = {person(crm, number, number / 60) for number in range(PEOPLE)}
+    crm.server.trouble.plan(kind, path="/queryAll/0")
+    assert sync.sync(0) == {"created": PEOPLE}
+    assert crm.server.trouble.hits[kind] == 1
+    assert synced(sync) == people
+    assert_accounted(sync, 0)
+
+
+@pytest.mark.parametrize("kind", ["html", "lost", "foreign_link", "forbidden"])
+def test_an_organisation_that_cannot_be_read_leaves_the_window_open_and_a_later_run_catches_up(
+    sync: SyncElsewhere, crm: SalesforceCrm, kind: Kind
+) -> None:
+    people = {person(crm, number) for number in range(PEOPLE)}
+    crm.server.trouble.plan(kind, times=1_000, path="/queryAll")
+    with pytest.raises(CrmError):
+        sync.sync(0)
+    assert (sync.committed(), synced(sync)) == ([], set())
+    crm.server.trouble.clear()
+    sync.sync(0)
+    assert (sync.committed(), synced(sync)) == ([window(0)], people)
+
+
+def test_the_daily_limit_in_the_middle_leaves_the_window_open(sync: SyncElsewhere, crm: SalesforceCrm) -> None:
+    people = {person(crm, number) for number in range(PEOPLE)}
+    access = crm.server.org.door.access
+    access.used = 89_998  # a share of 90 % is reached between the pages
+    with pytest.raises(CrmExhaustedError):
+        sync.sync(0)
+    assert (sync.committed(), synced(sync)) == ([], set())
+    access.used = 0
+    sync.reopen()
+    sync.sync(0)
+    assert (sync.committed(), synced(sync)) == ([window(0)], people)
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=5), timedelta(hours=1), timedelta(hours=3)])
+def test_a_late_commit_is_found_and_delivered(
+    sync: SyncElsewhere, crm: SalesforceCrm, clock: Clock, late: timedelta
+) -> None:
+    """By the next window's overlap, or by the audit, which reopens the window that it belongs to."""
+    clock.now = window(0).end + timedelta(minutes=3)
+    early = {person(crm, number) for number in range(3)}
+    values = {"Id": record_id("003", 9), "LastName": "Late", "FirstName": "Ada", "Email": "late@example.org"}
+    stamp = window(0).end - timedelta(minutes=2)
+    crm.server.org.records.put("Contact", values, at=stamp, visible_at=stamp + late)
+    sync.sync(0)
+    if late > timedelta(minutes=5):
+        assert synced(sync) == early
+    clock.now = window(0).end + timedelta(hours=4)
+    sync.sync(*range(1, 8))
+    audited = audit(sync.context)
+    sync.sync(*[(one.start - window(0).start) // FREQUENCY.length for one in audited.reopened])
+    assert synced(sync) == early | {record_id("003", 9)}
+    assert not audit(sync.context).reopened
+
+
+def test_two_thousand_records_of_one_timestamp_are_all_there(sync: SyncElsewhere, crm: SalesforceCrm) -> None:
+    """As a mass update leaves them; the page of a query holds fewer."""
+    people = {person(crm, number) for number in range(2_000)}
+    assert sync.sync(0) == {"created": 2_000}
+    assert synced(sync) == people
+    assert sync.writes(lambda: sync.sync(0)) == 0
+
+
+def test_what_was_deleted_for_good_is_deleted_in_genesys(
+    sync: SyncElsewhere, crm: SalesforceCrm, clock: Clock
+) -> None:
+    people = [person(crm, number) for number in range(12)]
+    sync.sync(0)
+    assert follow_feed(sync.context) == 0
+    clock.now += timedelta(minutes=5)
+    crm.server.org.records.purge("Contact", people[:2])
+    clock.now += timedelta(minutes=5)
+    assert follow_feed(sync.context) == 2
+    number = (clock.now - window(0).start) // FREQUENCY.length
+    clock.now = window(number).end + timedelta(minutes=3)
+    assert sync.sync(number) == {"deleted": 2}
+    assert synced(sync) == set(people[2:])
+
+
+def test_a_merge_in_salesforce_is_a_merge_in_genesys(sync: SyncElsewhere, crm: SalesforceCrm) -> None:
+    survivor, loser = person(crm, 1), person(crm, 2)
+    sync.sync(0)
+    crm.server.org.records.merge("Contact", survivor, [loser], at=moment(1))
+    assert sync.sync(1)["merged"] == 1
+    [contact] = sync.contacts()
+    assert survivor in contact.records
+
+
+def test_a_quiet_window_needs_few_requests(sync: SyncElsewhere, crm: SalesforceCrm) -> None:
+    """Salesforce counts each for a day: 48 windows of half an hour use 2 % of the smallest limit."""
+    person(crm, 1)
+    sync.sync(0, 1)
+    before = crm.server.org.door.access.used
+    sync.sync(2)
+    assert crm.server.org.door.access.used - before <= 6
