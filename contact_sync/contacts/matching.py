@@ -133,6 +133,7 @@ class Matching:
         """
         self._connection.execute(sql.NAMED)
         self._connection.execute(sql.UNDECIDED)
+        self._connection.execute(sql.NAME_OF)
         found = []
         for rule in (RECORD, EXTERNAL, KEY, *rules):
             self._connection.execute(sql.EXACT if rule in (RECORD, EXTERNAL, KEY) else sql.ALIKE, {"rule": rule})

@@ -7,7 +7,7 @@ it is for, and in which order it runs, belongs to `matching`.
 TABLES = """
 CREATE TYPE rules AS ENUM ('record', 'external', 'key', 'email', 'phone', 'name');
 CREATE TABLE keyed (row BIGINT, rule rules, value VARCHAR, hash UBIGINT);
-CREATE TABLE known (hash UBIGINT, contact UBIGINT);
+CREATE TABLE known (rule rules, hash UBIGINT, contact UBIGINT);
 CREATE TABLE contact (id UBIGINT, name VARCHAR);
 CREATE TABLE person (row BIGINT, first VARCHAR, last VARCHAR);
 CREATE TABLE member (contact UBIGINT, first VARCHAR, last VARCHAR);
@@ -19,12 +19,13 @@ CREATE VIEW named_contact AS SELECT id, any_value(name) AS name FROM contact GRO
 KEYED = "INSERT INTO keyed SELECT row, rule, value, hash(rule, value) FROM added"
 
 KNOWN = (
-    "INSERT INTO known SELECT hash(rule, value), hash(contact) FROM added",
+    "INSERT INTO known SELECT rule, hash(rule, value), hash(contact) FROM added",
     "INSERT INTO contact SELECT DISTINCT hash(contact), contact FROM added",
 )
 
 STORED = (
-    "INSERT INTO known SELECT hash('record', crm_id), hash(contact) FROM added WHERE contact IS NOT NULL",
+    """INSERT INTO known SELECT 'record', hash('record', crm_id), hash(contact)
+        FROM added WHERE contact IS NOT NULL""",
     "INSERT INTO contact SELECT DISTINCT hash(contact), contact FROM added WHERE contact IS NOT NULL",
     """INSERT INTO keyed SELECT row, 'key', business_key, hash('key', business_key)
         FROM keyed JOIN added ON hash = hash('record', crm_id) WHERE business_key IS NOT NULL""",
@@ -36,7 +37,7 @@ SUSPECTS = """
 CREATE OR REPLACE TEMP TABLE suspect AS
 WITH
     carried AS (SELECT hash, count(*) AS n FROM keyed WHERE rule > 'key'::rules GROUP BY hash),
-    stored AS (SELECT hash, count(*) AS n FROM known GROUP BY hash),
+    stored AS (SELECT hash, count(*) AS n FROM known WHERE rule > 'key'::rules GROUP BY hash),
     many AS (FROM carried LEFT JOIN stored USING (hash) WHERE carried.n + coalesce(stored.n, 0) >= $threshold),
     told AS (
         SELECT hash, any_value(rule) AS rule, any_value(value) AS value
@@ -59,8 +60,9 @@ ORDER BY suspect.rule, suspect.value
 """
 
 CARRYING = """
-SELECT DISTINCT rule, value, name FROM suspect JOIN known USING (hash) JOIN contact ON contact.id = known.contact
-WHERE suspect.contacts < $1 ORDER BY rule, value
+SELECT DISTINCT suspect.rule, value, name
+FROM suspect JOIN known USING (hash) JOIN contact ON contact.id = known.contact
+WHERE suspect.contacts < $1 ORDER BY suspect.rule, value
 """
 
 NAMED = """
@@ -72,6 +74,8 @@ FROM member GROUP BY contact
 
 UNDECIDED = "CREATE OR REPLACE TEMP TABLE undecided AS FROM person"
 
+NAME_OF = "CREATE OR REPLACE TEMP TABLE name_of AS FROM named_contact"
+
 HIT = """
 CREATE OR REPLACE TEMP TABLE hit AS
 SELECT row, $rule AS rule, min(contact) AS contact,
@@ -79,12 +83,12 @@ SELECT row, $rule AS rule, min(contact) AS contact,
 FROM undecided JOIN telling USING (row) JOIN known USING (hash)
 """
 
-EXACT = HIT + "WHERE telling.rule = $rule GROUP BY row"
+EXACT = HIT + "WHERE telling.rule = $rule AND known.rule = $rule GROUP BY row"
 
 ALIKE = (
     HIT
     + """JOIN named USING (contact)
-WHERE telling.rule = $rule
+WHERE telling.rule = $rule AND known.rule = $rule
     AND ($rule <> 'phone' OR (undecided.last IS NOT NULL AND all_have_last))
     AND coalesce(undecided.first = named.first AND undecided.first = other_first, true)
     AND coalesce(undecided.last = named.last AND undecided.last = other_last, true)
@@ -94,9 +98,9 @@ GROUP BY row
 
 CANDIDATES = """
 SELECT row, rule, [name] AS candidates
-FROM hit JOIN named_contact ON id = hit.contact WHERE several IS NULL
+FROM hit JOIN name_of ON id = hit.contact WHERE several IS NULL
 UNION ALL SELECT row, rule, list_sort(list(name))
-FROM (SELECT row, rule, unnest(several) AS id FROM hit) JOIN named_contact USING (id) GROUP BY row, rule
+FROM (SELECT row, rule, unnest(several) AS id FROM hit) JOIN name_of USING (id) GROUP BY row, rule
 """
 
 DECIDED = "DELETE FROM undecided USING hit WHERE undecided.row = hit.row"
