@@ -218,6 +218,14 @@ def test_an_organisation_that_stays_down_is_given_up_after_some_attempts(
     assert org.trouble.hits[kind] == 5
 
 
+def test_a_login_that_stays_down_is_given_up_after_some_attempts(
+    org: SalesforceServer, source: SalesforceSource
+) -> None:
+    org.trouble.plan("token_error", times=1_000)
+    assert isinstance(failure_of(source), CrmUnavailableError)
+    assert org.org.door.seen["POST /token"] == 5
+
+
 def test_a_pause_that_salesforce_asks_for_is_kept(org: SalesforceServer) -> None:
     naps: list[float] = []
     fill(org, 1)
