@@ -18,6 +18,7 @@ from rich.progress import Progress as ProgressBar
 
 from contact_sync.cli_identity import app as identity_app
 from contact_sync.cli_retry import app as retry_app
+from contact_sync.cli_windows import app as windows_app
 from contact_sync.console import (
     FAILED,
     REFUSED,
@@ -60,6 +61,7 @@ app = typer.Typer(
 )
 app.add_typer(retry_app, name="retry")
 app.add_typer(identity_app)
+app.add_typer(windows_app)
 
 _TIMES = ["%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
 From = Annotated[
@@ -262,6 +264,9 @@ def _windows(
     start = since.replace(tzinfo=UTC) if since else sync_settings.frequency.floor(health(context).watermark)
     end = until.replace(tzinfo=UTC) if until else sync_settings.frequency.floor(horizon_of(context))
     windows = list(windows_of(settings, start, end)) if since or until or start < end else []
+    if not since:  # behind the watermark lies what is missing or reopened, and much that is neither
+        committed = frozenset(context.store.ledger.committed(context.source.name))
+        windows = [window for window in windows if window not in committed]
     if windows:
         require_closed(context, windows[-1])
     return windows

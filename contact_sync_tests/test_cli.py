@@ -21,7 +21,10 @@ from contact_sync_tests.project import (
     opened_project,
 )
 
-COMMANDS = ("run", "plan", "status", "fields", "doctor", "demo", "ui", "simulator")
+COMMANDS = (
+    *("run", "plan", "status", "fields", "windows", "audit", "reconcile"),
+    *("doctor", "demo", "ui", "simulator"),
+)
 FIRST = ("--from", "2026-03-02T08:00Z", "--to", "2026-03-02T08:30Z")
 ALL = ("--from", "2026-03-02T08:00Z", "--to", "2026-03-02T10:00Z")
 

@@ -155,7 +155,7 @@ class DynamicsSource:
 
         Raises:
             DeleteFeedExpiredError: The token is too old, or of another environment.
-            CrmConfigurationError: The table does not track changes, or a privilege is missing.
+            CrmConfigurationError: A privilege is missing that there was when the token was given.
             CrmUnavailableError: Dataverse cannot be reached.
         """
         return DeleteTracking(self._api).pages(token)

@@ -4,15 +4,17 @@ What belongs here: the walk from a delta link to the next one. A delta link is t
 environment, and good for seven days unless the environment says otherwise.
 """
 
+import logging
 from collections.abc import Iterator
 
 from contact_sync.crm.dynamics_api import MAX_PAGE, ROOT, DataverseApi, DataverseRefusedError, Json, rows_of
 from contact_sync.crm.source import (
-    CrmConfigurationError,
     CrmUnavailableError,
     DeleteFeedExpiredError,
     Deletions,
 )
+
+_log = logging.getLogger(__name__)
 
 _PAGED = f"odata.maxpagesize={MAX_PAGE}"
 _TRACKED = f"odata.track-changes,{_PAGED}"
@@ -28,15 +30,26 @@ class DeleteTracking:
         """Yield what was deleted since `token` was given; see `DeleteFeed.deletions`.
 
         To begin takes a walk through all contacts, of which only the ids are read: Dataverse gives the first delta
-        link at its end.
+        link at its end. Where changes are not tracked, or not for this user, nothing is told; a warning says why.
         """
         return self._begun() if token is None else self._since(token)
 
     def _begun(self) -> Iterator[Deletions]:
-        self._require_tracking()
+        if not self._is_tracked():
+            _log.warning(
+                "the contact table does not track changes, so contacts deleted for good are found by comparing "
+                "all ids only: switch on Track changes in the table's advanced options"
+            )
+            return
         link = None
-        for page in self._api.pages(self._api.url("contacts", {"$select": "contactid"}), _TRACKED):
-            link = _delta_link(page)
+        try:
+            for page in self._api.pages(self._api.url("contacts", {"$select": "contactid"}), _TRACKED):
+                link = _delta_link(page)
+        except DataverseRefusedError as refused:
+            if refused.status != 403:
+                raise
+            _log.warning("contacts deleted for good are found by comparing all ids only: %s", refused)
+            return
         yield Deletions((), _required(link))
 
     def _since(self, token: str) -> Iterator[Deletions]:
@@ -48,16 +61,10 @@ class DeleteTracking:
             yield Deletions([str(row.get("id")).lower() for row in rows_of(page) if _is_deletion(row)], link)
         _required(link)
 
-    def _require_tracking(self) -> None:
+    def _is_tracked(self) -> bool:
         options = {"$select": "ChangeTrackingEnabled"}
-        if self._api.get(self._api.url("EntityDefinitions(LogicalName='contact')", options)).get(
-            "ChangeTrackingEnabled"
-        ):
-            return
-        raise CrmConfigurationError(
-            "the contact table does not track changes: switch on Track changes in the table's advanced options "
-            "(it cannot be switched off again), so that deleted contacts are seen"
-        )
+        told = self._api.get(self._api.url("EntityDefinitions(LogicalName='contact')", options))
+        return told.get("ChangeTrackingEnabled") is True
 
 
 def _next(pages: Iterator[Json]) -> Json | None:

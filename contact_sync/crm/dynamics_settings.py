@@ -50,7 +50,7 @@ class Dynamics(BaseModel):
     @property
     def place(self) -> str:
         """What is read, for messages."""
-        return f"the contacts of {urlsplit(self.url).hostname}"
+        return f"the contact table of {urlsplit(self.url).hostname}"
 
     @property
     def connections(self) -> tuple[str, ...]:

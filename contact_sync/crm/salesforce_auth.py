@@ -77,15 +77,15 @@ class Tokens:
         self._access: Access | None = None
 
     def access(self) -> Access:
-        """Return the current token, logging in if there is none.
+        """Return the current token, logging in if there is none: once, since who needs a token tries again.
 
         Raises:
             CrmConfigurationError: The login is refused.
-            CrmUnavailableError: The organisation cannot be reached.
+            CrmRetryableError: The organisation cannot be reached.
         """
         with self._lock:
             if self._access is None:
-                self._access = self._granted(self._http.repeated(self._ask))
+                self._access = self._granted(self._ask())
             return self._access
 
     def renew(self, refused: Access) -> Access:

@@ -91,6 +91,8 @@ def rows_of_csv(content: bytes, columns: Sequence[str]) -> Iterator[Row]:
     Raises:
         CrmUnavailableError: A column is missing, or it is no CSV.
     """
+    if not content:  # a job that found nothing
+        return
     reader = csv.reader(io.StringIO(content.decode("utf-8", errors="replace").replace("\0", ""), newline=""))
     places = _places([name.lower() for name in _next(reader)], columns)
     while values := _next(reader):

@@ -67,19 +67,25 @@ class Ledger:
         Each also has `late_rows` and `late_seconds`: how many rows the window found that had not been there when
         their time was read before, and how long after their stamp they were still missing.
         """
-        joined = WINDOW_LEDGER.outerjoin(
-            LATE_ROWS,
-            (LATE_ROWS.c.source == _L.source)
-            & (LATE_ROWS.c.window_start == _L.window_start)
-            & (LATE_ROWS.c.window_end == _L.window_end),
+        late = (
+            select(
+                LATE_ROWS.c.window_start,
+                LATE_ROWS.c.window_end,
+                func.sum(LATE_ROWS.c.rows).label("rows"),
+                func.max(LATE_ROWS.c.seconds).label("seconds"),
+            )
+            .where(LATE_ROWS.c.source == source, LATE_ROWS.c.window_end > since)
+            .group_by(LATE_ROWS.c.window_start, LATE_ROWS.c.window_end)
+            .subquery()
+        )
+        same = (late.c.window_start == _L.window_start) & (late.c.window_end == _L.window_end)
+        columns = (
+            func.coalesce(late.c.rows, 0).label("late_rows"),
+            func.coalesce(late.c.seconds, 0.0).label("late_seconds"),
         )
         query = (
-            select(
-                WINDOW_LEDGER,
-                func.coalesce(LATE_ROWS.c.rows, 0).label("late_rows"),
-                func.coalesce(LATE_ROWS.c.seconds, 0.0).label("late_seconds"),
-            )
-            .select_from(joined)
+            select(WINDOW_LEDGER, *columns)
+            .select_from(WINDOW_LEDGER.outerjoin(late, same))
             .where(_L.source == source, _L.window_end > since)
             .order_by(_L.window_start, _L.window_end)
         )
@@ -96,8 +102,8 @@ class Ledger:
             late: How long after its stamp the latest of them was still missing.
             at: The present instant.
         """
-        key = {"source": source, "window_start": window.start, "window_end": window.end}
-        noted = {"rows": rows, "seconds": late.total_seconds(), "noted_at": at}
+        key = {"source": source, "window_start": window.start, "window_end": window.end, "noted_at": at}
+        noted = {"rows": rows, "seconds": late.total_seconds()}
         with transaction(self._engine) as connection:
             upsert(connection, LATE_ROWS, [key | noted])
 

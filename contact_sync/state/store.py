@@ -19,7 +19,7 @@ from contact_sync.contacts.window import Window
 from contact_sync.state import links as linked
 from contact_sync.state import lookup, mirror
 from contact_sync.state import retries as retry_queue
-from contact_sync.state.bulk import chunks, upsert
+from contact_sync.state.bulk import among, chunks, upsert
 from contact_sync.state.database import open_database, reading, transaction
 from contact_sync.state.ledger import Ledger
 from contact_sync.state.lock import delivery_lock
@@ -109,6 +109,15 @@ class Store:
         """Return the links of all records that are a contact, and the contacts that no record is linked to."""
         with reading(self._engine) as connection:
             return list(linked.everybody(connection)), list(mirror.unlinked(connection))
+
+    def ages(self, source: str, ids: Collection[str]) -> dict[str, tuple[datetime, datetime]]:
+        """Return modified_at and read_at of the delivered versions of records, tombstones too, by CRM id."""
+        link = CONTACT_LINK.c
+        with reading(self._engine) as connection:
+            query = select(link.crm_id, link.modified_at, link.read_at).where(
+                link.source == source, among(connection, link.crm_id, ids)
+            )
+            return {row.crm_id: (row.modified_at, row.read_at) for row in connection.execute(query)}
 
     def send(self, links: Sequence[Link]) -> None:
         """Remember records as a request is about to carry them; `record` forgets them with the answer.

@@ -85,9 +85,9 @@ LATE_ROWS = Table(
     Column("source", String(64), primary_key=True),
     Column("window_start", UtcDateTime, primary_key=True),
     Column("window_end", UtcDateTime, primary_key=True),
+    Column("noted_at", UtcDateTime, primary_key=True),
     Column("rows", Integer, nullable=False),
     Column("seconds", Float, nullable=False),
-    Column("noted_at", UtcDateTime, nullable=False),
     comment="Rows that a window found and that had not been there when their time was read, and how late.",
 )
 

@@ -64,8 +64,7 @@ def _pieces(context: SyncContext, window: Window, overlap: Overlap) -> Iterator[
     repeats = _Repeats()
     for page in context.source.changes(window):
         piece = repeats.dropped(delta_of(context, ((change, read_at) for change in page)))
-        overlap.note(piece, read_at)
-        yield piece
+        yield overlap.taken_in(piece, read_at)
     for page in overlap.changes():
         piece = delta_of(context, ((change, read_at) for change in page))
         yield repeats.dropped(overlap.unknown(piece))

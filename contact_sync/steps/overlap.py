@@ -8,7 +8,7 @@ overlap of one window, and how late rows are. What has been read is `seen`'s.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from contact_sync.contacts.window import Window, uncovered
 from contact_sync.crm.source import Change
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.lag import overlap_of
-from contact_sync.steps.seen import Seen, seen_in, window_of
+from contact_sync.steps.seen import STAMPED, Seen, seen_in, window_of
 
 
 @dataclass
@@ -50,12 +50,14 @@ class Overlap:
             self._own.add(context, window, max(row["committed_at"], context.clock()))
         self.late = Late()
 
-    def note(self, piece: pd.DataFrame, read_at: datetime) -> None:
-        """Take in rows of the window itself: their records have left the overlap, if they were in it."""
-        if self._own.read_at:
-            new = ~self._own.places.holds(piece["crm_id"], piece["modified_at"])
-            self.late.add(piece[new], self._own)
+    def taken_in(self, piece: pd.DataFrame, read_at: datetime) -> pd.DataFrame:
+        """Return rows of the window itself; their records have left the overlap, if they were in it."""
         self._seen.places.add(piece["crm_id"], piece["modified_at"], read_at)
+        if not self._own.read_at:
+            return piece
+        new = ~self._own.places.holds(piece["crm_id"], piece["modified_at"])
+        self.late.add(piece[new], self._own)
+        return self._newest(piece)
 
     def changes(self) -> Iterator[list[Change]]:
         """Yield the changes of those parts of the overlap in which the CRM counts more rows than were read."""
@@ -70,6 +72,24 @@ class Overlap:
         """Return the rows of the overlap that no committed window has, and note how late they are."""
         rows = piece[~self._seen.places.holds(piece["crm_id"], piece["modified_at"])]
         self.late.add(rows, self._seen)
+        return self._newest(rows)
+
+    def _newest(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of a time that was read before, none older than what was delivered of its record before.
+
+        A CRM whose clock went back, or that imports changes with old stamps, gives a record an older time of
+        change than it had. It is what the CRM holds now all the same, and would else be taken for an old version.
+        """
+        ages = self._context.store.ages(self._context.source.name, list(rows["crm_id"]))
+        never = (datetime.min.replace(tzinfo=UTC),) * 2
+        reading = zip(rows["crm_id"], rows["modified_at"], rows["read_at"], strict=True)
+        older = [(age := ages.get(one, never))[0] > changed and age[1] < read for one, changed, read in reading]
+        if not any(older):
+            return rows
+        rows, back = rows.copy(), pd.Series(older, index=rows.index)
+        own = rows.loc[back, "modified_at"].map(datetime.isoformat)
+        rows.loc[back, "version"] += STAMPED + own
+        rows.loc[back, "modified_at"] = rows.loc[back, "crm_id"].map(lambda one: ages[one][0])
         return rows
 
     def _parts(self) -> Iterator[Window]:
@@ -78,6 +98,6 @@ class Overlap:
             return
         sync = self._context.settings.sync
         read = [window_of(row) for row in self._before if not row["reopened_at"]]
-        read.append(Window(datetime.min.replace(tzinfo=sync.first_window_start.tzinfo), sync.first_window_start))
+        read.append(Window(datetime.min.replace(tzinfo=UTC), sync.first_window_start))
         for covered in uncovered(self._span, uncovered(self._span, read)):
             yield from covered.cut(sync.frequency)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pandas as pd
+
 from contact_sync.contacts.places import Places
 from contact_sync.contacts.window import Window
 from contact_sync.state.database import StateError
@@ -16,6 +18,9 @@ from contact_sync.steps.context import SyncContext
 
 GONE = "gone "
 """Begins the version of a delete that no CRM gave: the record was found missing."""
+
+STAMPED = " stamped "
+"""Comes before the CRM's time of change in the version of a record whose time of change went back."""
 
 _COLUMNS = ["crm_id", "version", "modified_at", "read_at"]
 
@@ -45,7 +50,7 @@ class Seen:
                     return
                 self.read_at[window] = read_at
                 from_crm = piece[~piece["version"].str.startswith(GONE)]
-                places.add(from_crm["crm_id"], from_crm["modified_at"], read_at)
+                places.add(from_crm["crm_id"], _stamps(from_crm), read_at)
         except StateError:
             self.unknown.append(window)
 
@@ -66,3 +71,12 @@ def seen_in(context: SyncContext, rows: Iterable[Mapping[str, Any]]) -> Seen:
 def window_of(row: Mapping[str, Any]) -> Window:
     """Return the window of a row of the ledger."""
     return Window(row["window_start"], row["window_end"])
+
+
+def _stamps(piece: pd.DataFrame) -> pd.Series:
+    """Return the times of change that the CRM has."""
+    stamped = piece["version"].str.contains(STAMPED, regex=False)
+    if not stamped.any():
+        return piece["modified_at"]
+    own = pd.to_datetime(piece.loc[stamped, "version"].str.rpartition(STAMPED)[2], format="ISO8601", utc=True)
+    return piece["modified_at"].mask(stamped, own.astype(piece["modified_at"].dtype))

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -115,20 +116,29 @@ def test_a_token_that_dataverse_does_not_understand_is_no_token(
         follow(source, f"{server.base_url}/api/data/v9.2/contacts?$select=contactid&$deltatoken=x")
 
 
-def test_a_table_that_does_not_track_changes_is_told_so() -> None:
-    with DataverseServer(DataverseSettings(change_tracking=False)) as server:
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (DataverseSettings(change_tracking=False), "switch on Track changes"),
+        (DataverseSettings(access="business unit"), "a security role that reads contacts at organization level"),
+    ],
+)
+def test_where_nothing_can_be_tracked_nothing_is_told_but_why(
+    settings: DataverseSettings, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with DataverseServer(settings) as server:
         source = source_of(server)
-        with pytest.raises(CrmConfigurationError, match="switch on Track changes"):
-            follow(source, None)
+        assert list(source.deletions(None)) == []
+        assert "are found by comparing all ids only: " in caplog.text
+        assert why in caplog.text
         source.close()
 
 
-def test_who_may_not_read_all_contacts_is_told_so() -> None:
-    with DataverseServer(DataverseSettings(access="business unit")) as server:
-        source = source_of(server)
-        with pytest.raises(CrmConfigurationError, match=r"reads contacts at organization level$"):
-            follow(source, None)
-        source.close()
+def test_a_right_that_was_lost_is_the_operators(server: DataverseServer, source: DynamicsSource) -> None:
+    _, token = follow(source, None)
+    server.settings = replace(server.settings, access="business unit")
+    with pytest.raises(CrmConfigurationError, match=r"reads contacts at organization level$"):
+        follow(source, token)
 
 
 def test_an_outage_is_no_expiry(server: DataverseServer, source: DynamicsSource) -> None:

@@ -1,3 +1,5 @@
+import gzip
+import random
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -143,6 +145,13 @@ def test_nothing_private_shows_in_a_failure(server: Scripted, client: Http) -> N
         assert SECRET not in f"{failed.value!r} {vars(failed.value)}"
         assert failed.value.__context__ is None
     assert SECRET not in repr(Answer("GET host/path", 200, {"Set-Cookie": SECRET}, SECRET.encode()))
+
+
+@pytest.mark.parametrize("drip", [0.0, 0.0005])
+def test_a_packed_answer_is_unpacked_to_its_end(server: Scripted, client: Http, drip: float) -> None:
+    content = random.Random(7).randbytes(300) * 1_000  # noqa: S311 -- guards no secret
+    server.script.append(Reply(200, gzip.compress(content), {"Content-Encoding": "gzip"}, drip=drip))
+    assert client.exchange(get(server)).content == content
 
 
 def test_a_request_that_cannot_be_sent_is_not_repeated(client: Http) -> None:

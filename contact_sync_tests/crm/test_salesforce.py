@@ -3,9 +3,11 @@
 import traceback
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contact_sync.contacts.window import Window
 from contact_sync.crm.http import Http
@@ -22,6 +24,7 @@ from contact_sync_tests.crm.salesforce_harness import CREDENTIALS, SETTLE, opene
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 WINDOW = Window(NOON, NOON + timedelta(minutes=30))
 SECRET = "SECRET@example.org"
+MINUTES = st.integers(0, 59)
 
 
 class Clock:
@@ -218,6 +221,14 @@ def test_an_organisation_that_stays_down_is_given_up_after_some_attempts(
     assert org.trouble.hits[kind] == 5
 
 
+def test_a_login_that_stays_down_is_given_up_after_some_attempts(
+    org: SalesforceServer, source: SalesforceSource
+) -> None:
+    org.trouble.plan("token_error", times=1_000)
+    assert isinstance(failure_of(source), CrmUnavailableError)
+    assert org.org.door.seen["POST /token"] == 5
+
+
 def test_a_pause_that_salesforce_asks_for_is_kept(org: SalesforceServer) -> None:
     naps: list[float] = []
     fill(org, 1)
@@ -407,6 +418,44 @@ def test_a_change_of_the_account_is_a_change_of_its_contacts(org: SalesforceServ
     assert (before[0].modified_at, after[0].modified_at) == (NOON - timedelta(days=8), later.start)
     with opened(org, ["Account.Name"]) as unasked:
         assert read(unasked, later) == []
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    contacts=st.lists(st.tuples(MINUTES, st.sampled_from([None, 1, 2])), max_size=12),
+    accounts=st.tuples(MINUTES, MINUTES),
+    cuts=st.sets(st.integers(1, 59), max_size=4),
+    bulk_above=st.sampled_from([0, 50_000]),
+)
+def test_any_tiling_reads_each_contact_once_at_the_newer_of_itself_and_its_account(
+    org: SalesforceServer,
+    contacts: list[tuple[int, int | None]],
+    accounts: tuple[int, int],
+    cuts: set[int],
+    bulk_above: int,
+) -> None:
+    records = org.org.records
+    records.clear()
+    org.org.door.access.used = 0
+    for number, minute in enumerate(accounts, start=1):
+        records.put("Account", {"Id": record_id("001", number), "Name": "A"}, at=NOON + timedelta(minutes=minute))
+    newest = {}
+    for number, (minute, account) in enumerate(contacts):
+        reference = record_id("001", account) if account else None
+        records.put("Contact", contact(number, AccountId=reference), at=NOON + timedelta(minutes=minute))
+        of_account = accounts[account - 1] if account else 0
+        newest[record_id("003", number)] = NOON + timedelta(minutes=max(minute, of_account))
+    borders = [NOON + timedelta(minutes=minute) for minute in sorted({0, *cuts, 60})]
+    tiles = [Window(start, end) for start, end in pairwise(borders)]
+    with opened(org, ["Account.Name"], account_changes=True, bulk_above=bulk_above) as source:
+        found = [read(source, tile) for tile in tiles]
+        assert [source.count(tile) for tile in tiles] == list(map(len, found))
+    assert sorted((one.crm_id, one.modified_at) for tile in found for one in tile) == sorted(newest.items())
+    assert all(one.modified_at in tile for tile, changes in zip(tiles, found, strict=True) for one in changes)
 
 
 def test_an_app_without_a_secret_of_ours_is_refused_in_one_line() -> None:

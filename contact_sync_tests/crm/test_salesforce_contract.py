@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from contact_sync.crm import salesforce_bulk
 from contact_sync_tests.crm.contract import FIRST_NAMES, Harness, Record, SourceContract, read
 from contact_sync_tests.crm.salesforce_harness import SalesforceHarness
 
@@ -26,5 +27,16 @@ class TestSalesforceWithAccounts(_Salesforce):
     @pytest.fixture
     def harness(self) -> Iterator[SalesforceHarness]:
         harness = SalesforceHarness(account_changes=True)
+        yield harness
+        harness.close()
+
+
+class TestSalesforceBulk(_Salesforce):
+    """Every window and all of the living by a query job."""
+
+    @pytest.fixture
+    def harness(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[SalesforceHarness]:
+        monkeypatch.setattr(salesforce_bulk, "RESULT_ROWS", 7)
+        harness = SalesforceHarness(bulk_above=0)
         yield harness
         harness.close()

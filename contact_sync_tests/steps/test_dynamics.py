@@ -1,6 +1,7 @@
 """The lineage from an environment of Dynamics 365 on its bad days: nothing is lost, the watermark stays honest."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from contact_sync.simulator.dataverse.server import DataverseServer
 from contact_sync.simulator.dataverse.settings import DataverseSettings
 from contact_sync.simulator.faults import Faults
 from contact_sync.simulator.server import TwinServer
+from contact_sync.steps import pipeline
 from contact_sync.steps.audit import audit
-from contact_sync.steps.gone import follow_feed
+from contact_sync.steps.gone import follow_feed, reconcile
 from contact_sync_tests.crm.scripted import scripted
 from contact_sync_tests.steps.accounting import assert_accounted
 from contact_sync_tests.steps.crms import DynamicsCrm, SyncElsewhere
@@ -173,6 +175,18 @@ def test_what_was_deleted_for_good_is_deleted_in_genesys_even_after_the_feed_has
     assert follow_feed(sync.context) == 0
     assert sync.sync(number_of_now(clock)) == {"deleted": 2}
     assert synced(sync) == set(people[2:])
+
+
+def test_without_change_tracking_all_keys_tell_what_was_deleted_for_good(
+    sync: SyncElsewhere, crm: DynamicsCrm, clock: Clock
+) -> None:
+    crm.server.settings = replace(crm.server.settings, change_tracking=False)
+    people = [person(crm, number) for number in range(12)]
+    assert [one.counts["created"] for one in pipeline.sync(sync.context, [window(0)], "run")] == [12]
+    crm.server.table.delete(people[0])
+    assert follow_feed(sync.context) == 0
+    assert reconcile(sync.context).gone == 1
+    assert sync.sync(number_of_now(clock)) == {"deleted": 1}
 
 
 def test_who_was_deleted_for_good_and_restored_keeps_the_contact(

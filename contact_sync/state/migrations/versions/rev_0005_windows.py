@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("rows", sa.Integer(), nullable=False),
         sa.Column("seconds", sa.Float(), nullable=False),
         sa.Column("noted_at", UtcDateTime, nullable=False),
-        sa.PrimaryKeyConstraint("source", "window_start", "window_end", name=op.f("pk_late_rows")),
+        sa.PrimaryKeyConstraint("source", "window_start", "window_end", "noted_at", name=op.f("pk_late_rows")),
         comment="Rows that a window found and that had not been there when their time was read, and how late.",
     )
     op.create_table(
