@@ -23,7 +23,16 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from contact_sync.contacts.fields import Contact
-from contact_sync.contacts.matching import KNOWN, MEMBERS, PEOPLE, ROWS, Matching, open_matching
+from contact_sync.contacts.matching import (
+    KNOWN,
+    MEMBERS,
+    PEOPLE,
+    ROWS,
+    Matching,
+    hashed_keys,
+    hashed_known,
+    open_matching,
+)
 from contact_sync_tests.bench_twin import say
 from contact_sync_tests.contacts import dictionary_match
 from contact_sync_tests.contacts.dictionary_match import Someone
@@ -171,15 +180,17 @@ class _Names:
 
 def _tell(matching: Matching, tables: Mapping[str, pa.Table]) -> None:
     changed, stored = tables["changed"], tables["stored"]
-    matching.add_rows(ROWS.empty_table(), changed.select(["row", "first", "last"]).cast(PEOPLE))
+    matching.add_rows(hashed_keys(ROWS.empty_table()), changed.select(["row", "first", "last"]).cast(PEOPLE))
     for column in COLUMNS:
         rule = pa.scalar(column)
         rows = changed.filter(changed[column].is_valid())
         matching.add_rows(
-            pa.table([rows["row"], pa.repeat(rule, len(rows)), rows[column]], schema=ROWS), PEOPLE.empty_table()
+            hashed_keys(pa.table([rows["row"], pa.repeat(rule, len(rows)), rows[column]], schema=ROWS)),
+            PEOPLE.empty_table(),
         )
         known = stored.filter(stored[column].is_valid())
-        matching.add_known(pa.table([pa.repeat(rule, len(known)), known[column], known["contact"]], schema=KNOWN))
+        told = pa.table([pa.repeat(rule, len(known)), known[column], known["contact"]], schema=KNOWN)
+        matching.add_known(hashed_known(told))
     matching.add_members(stored.select(["contact", "first", "last"]).cast(MEMBERS))
 
 

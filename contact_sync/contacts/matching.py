@@ -10,8 +10,9 @@ changes what the next one sees.
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -50,6 +51,10 @@ RECORDS = pa.schema([("crm_id", pa.string()), ("business_key", pa.string()), ("c
 """Stored records; without a contact they are deleted."""
 
 _MEMORY = "1GB"
+_LOCAL: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 
 
 class Matching:
@@ -59,20 +64,23 @@ class Matching:
         """Use `open_matching`."""
         self._connection = connection
         self._threshold = shared_threshold
+        connection.execute(sql.RULES)
         connection.execute(sql.TABLES)
 
-    def add_rows(self, keys: pa.Table, names: pa.Table) -> None:
-        """Add rows: what recognises them (`ROWS`; a value once a row) and whom they name (`PEOPLE`)."""
-        self._insert(keys, sql.KEYED)
-        self._insert(names, "INSERT INTO person BY NAME FROM added")
+    def add_rows(self, keys: pa.Table, people: pa.Table) -> None:
+        """Add rows: what recognises them, as `hashed_keys` gives it, and whom they name (`PEOPLE`)."""
+        self._insert(keys, "INSERT INTO keyed BY NAME FROM added")
+        self._insert(people, "INSERT INTO person BY NAME FROM added")
 
-    def add_known(self, known: pa.Table) -> None:
-        """Add what recognises stored contacts (`KNOWN`)."""
-        self._insert(known, *sql.KNOWN)
+    def add_known(self, known: "Hashed") -> None:
+        """Add what recognises stored contacts, as `hashed_known` gives it."""
+        self._insert(known.lines, "INSERT INTO known BY NAME FROM added")
+        self._insert(known.names, "INSERT INTO contact BY NAME FROM added")
 
-    def add_records(self, records: pa.Table) -> None:
-        """Add stored records (`RECORDS`): each is recognised by its id and the key that it was once assigned."""
-        self._insert(records, *sql.STORED)
+    def add_records(self, records: "Hashed") -> None:
+        """Add stored records, as `hashed_records` gives them, each with the key that it was once assigned."""
+        self._insert(records.lines, *sql.ADD_RECORDS)
+        self._insert(records.names, "INSERT INTO contact BY NAME FROM added")
 
     def add_members(self, members: pa.Table) -> None:
         """Add whom the records of stored contacts name (`MEMBERS`); only `links` needs it."""
@@ -167,6 +175,43 @@ class Matching:
         return self._connection.execute(query, list(values)).fetchall()
 
 
+class Hashed(NamedTuple):
+    """What recognises stored contacts, hashed: a fifth of what has to be handed on; and the contacts' names."""
+
+    lines: pa.Table
+    names: pa.Table
+
+
+def hashed_keys(keys: pa.Table) -> pa.Table:
+    """Hash what recognises rows (`ROWS`; a value once a row)."""
+    return _hashed(keys, sql.HASHED_KEYS)
+
+
+def hashed_known(known: pa.Table) -> Hashed:
+    """Hash what recognises stored contacts (`KNOWN`)."""
+    return Hashed(_hashed(known, sql.HASHED_KNOWN), _hashed(known, sql.NAMES))
+
+
+def hashed_records(records: pa.Table) -> Hashed:
+    """Hash stored records (`RECORDS`)."""
+    return Hashed(_hashed(records, sql.HASHED_RECORDS), _hashed(records, sql.NAMES))
+
+
+def _hashed(given: pa.Table, query: str) -> pa.Table:
+    connection = _hasher()
+    connection.register("given", given)
+    table = connection.sql(query).to_arrow_table()
+    connection.unregister("given")
+    return table
+
+
+@cache
+def _hasher() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:", config=_LOCAL | {"threads": "1"})
+    connection.execute(sql.RULES)
+    return connection
+
+
 @contextmanager
 def open_matching(shared_threshold: int) -> Iterator[Matching]:
     """Open an empty set; at the end it is gone, with all that it spilled.
@@ -175,14 +220,8 @@ def open_matching(shared_threshold: int) -> Iterator[Matching]:
         shared_threshold: From this many people on, an identifier is shared and links nobody.
     """
     with tempfile.TemporaryDirectory() as folder:
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": _MEMORY,
-            "temp_directory": folder,
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "preserve_insertion_order": "false",
-        }
-        with duckdb.connect(":memory:", config=config) as connection:
+        own = {"memory_limit": _MEMORY, "temp_directory": folder, "preserve_insertion_order": "false"}
+        with duckdb.connect(":memory:", config=_LOCAL | own) as connection:
             connection.execute("SET enable_progress_bar = false")
             yield Matching(connection, shared_threshold)
 

@@ -4,8 +4,9 @@ Values and contacts are joined by 64-bit hashes: a fifth of the memory of their 
 it is for, and in which order it runs, belongs to `matching`.
 """
 
+RULES = "CREATE TYPE rules AS ENUM ('record', 'external', 'key', 'email', 'phone', 'name')"
+
 TABLES = """
-CREATE TYPE rules AS ENUM ('record', 'external', 'key', 'email', 'phone', 'name');
 CREATE TABLE keyed (row BIGINT, rule rules, value VARCHAR, hash UBIGINT);
 CREATE TABLE known (rule rules, hash UBIGINT, contact UBIGINT);
 CREATE TABLE contact (id UBIGINT, name VARCHAR);
@@ -16,19 +17,21 @@ CREATE VIEW telling AS FROM keyed ANTI JOIN barred USING (hash);
 CREATE VIEW named_contact AS SELECT id, any_value(name) AS name FROM contact GROUP BY id;
 """
 
-KEYED = "INSERT INTO keyed SELECT row, rule, value, hash(rule, value) FROM added"
+HASHED_KEYS = "SELECT row, rule::rules AS rule, value, hash(rule, value) AS hash FROM given"
 
-KNOWN = (
-    "INSERT INTO known SELECT rule, hash(rule, value), hash(contact) FROM added",
-    "INSERT INTO contact SELECT DISTINCT hash(contact), contact FROM added",
-)
+HASHED_KNOWN = "SELECT rule::rules AS rule, hash(rule, value) AS hash, hash(contact) AS contact FROM given"
 
-STORED = (
-    """INSERT INTO known SELECT 'record', hash('record', crm_id), hash(contact)
-        FROM added WHERE contact IS NOT NULL""",
-    "INSERT INTO contact SELECT DISTINCT hash(contact), contact FROM added WHERE contact IS NOT NULL",
-    """INSERT INTO keyed SELECT row, 'key', business_key, hash('key', business_key)
-        FROM keyed JOIN added ON hash = hash('record', crm_id) WHERE business_key IS NOT NULL""",
+HASHED_RECORDS = """
+SELECT hash('record', crm_id) AS record, hash(contact) AS contact, business_key, hash('key', business_key) AS key
+FROM given
+"""
+
+NAMES = "SELECT DISTINCT hash(contact) AS id, contact AS name FROM given WHERE contact IS NOT NULL"
+
+ADD_RECORDS = (
+    "INSERT INTO known SELECT 'record', record, contact FROM added WHERE contact IS NOT NULL",
+    """INSERT INTO keyed SELECT row, 'key', business_key, key FROM keyed JOIN added ON hash = record
+        WHERE business_key IS NOT NULL""",
 )
 
 MEMBERS = "INSERT INTO member SELECT hash(contact), first, last FROM added"

@@ -17,9 +17,19 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-SUSPICIOUS = (
-    r"(?i)(?:\d[^\d]{0,3}){6}|pass|pwd|secret|token|api.?key|bearer|eyj|akia|private key|\bpin\b|geheim|contrase"
+_HINTS = (
+    r"\d(?:[ -]?\d){12}",  # payment cards
+    r"[a-z]{2}\d\d(?: ?[a-z0-9]{4}){2}",  # IBAN
+    r"\d{3}-\d\d-\d{4}",  # us_ssn
+    r"[a-z]{2} ?\d\d ?\d\d ?\d\d ?[a-d]",  # uk_nino
+    r"\d ?\d\d ?\d\d ?\d[\dab] ?\d{3} ?\d{3} ?\d\d",  # fr_nir
+    r"\d{8}[ -]?[a-z]|[xyz][ -]?\d{7}[ -]?[a-z]",  # es_nif
+    r"[a-z]{6}\d\d[a-z]\d\d[a-z]\d{3}[a-z]",  # it_codice_fiscale
+    r"\d{3}\.\d{3}\.\d{3}-\d\d",  # br_cpf
+    "pass|pwd|kennwort|secret|token|api.?key|bearer|eyj|akia|private key|\\bpin\\b|contrase",
+    "[<&]",  # markup may hide any of them
 )
+SUSPICIOUS = f"(?i){'|'.join(_HINTS)}"
 """An RE2 pattern that every text matches in which one of the kinds could be; cheap, and most match it not."""
 
 _WHAT: Mapping[str, str] = {

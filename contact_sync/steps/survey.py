@@ -13,7 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contact_sync.contacts.matching import Matching, open_matching
+from contact_sync.contacts.matching import (
+    Hashed,
+    Matching,
+    hashed_keys,
+    hashed_known,
+    hashed_records,
+    open_matching,
+)
 from contact_sync.contacts.recognising import COLUMNS, recognised
 from contact_sync.contacts.sharing import Identifier
 from contact_sync.state import stock
@@ -72,7 +79,7 @@ def survey(context: SyncContext, run: Extent, read: Read, running: Workers) -> S
     """Look over a run that is too large to be planned at once."""
     with open_matching(context.settings.identity.shared_threshold) as matching:
         pieces = (piece for window in run.sizes for piece in read(window, COLUMNS))
-        told, first = running.map(partial(recognised, context.source.name), pieces), 0
+        told, first = running.map(partial(_recognised, context.source.name), pieces), 0
         for rows, (keys, names) in zip(chain(*run.sizes.values()), told, strict=True):
             matching.add_rows(_from(first, keys), _from(first, names))
             first += rows
@@ -89,12 +96,18 @@ def _learn(context: SyncContext, matching: Matching, running: Workers) -> None:
             matching.add_records(records)
         for known in running.map(read, list(stock.wanted(connection, matching, stock.OF_CONTACTS))):
             matching.add_known(known)
-        matching.add_known(stock.in_flight(connection))
+        matching.add_known(hashed_known(stock.in_flight(connection)))
 
 
-def _read(store: Store, source: str, batch: stock.Batch) -> pa.Table:
+def _recognised(source: str, normalized: pa.Table) -> tuple[pa.Table, pa.Table]:
+    keys, people = recognised(source, normalized)
+    return hashed_keys(keys), people
+
+
+def _read(store: Store, source: str, batch: stock.Batch) -> Hashed:
     with store.reading() as connection:
-        return stock.read(connection, source, batch)
+        table = stock.read(connection, source, batch)
+    return hashed_records(table) if batch.name in stock.OF_RECORDS else hashed_known(table)
 
 
 def at_once(run: Extent) -> Survey:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contact_sync.contacts.matching import KNOWN, MEMBERS, PEOPLE, ROWS, RULES, Matching, open_matching
+from contact_sync.contacts.matching import (
+    KNOWN,
+    MEMBERS,
+    PEOPLE,
+    ROWS,
+    RULES,
+    Matching,
+    hashed_keys,
+    hashed_known,
+    open_matching,
+)
 from contact_sync_tests.contacts import dictionary_match
 from contact_sync_tests.contacts.dictionary_match import Someone
 
@@ -34,9 +44,11 @@ def people(draw: st.DrawFn, names: str) -> Sequence[Someone]:
 
 def told(rows: Sequence[Someone], stored: Sequence[Someone], matching: Matching) -> Matching:
     keys = [(n, rule, value) for n, row in enumerate(rows) for rule, some in row.values.items() for value in some]
-    matching.add_rows(table(keys, ROWS), table([(n, row.first, row.last) for n, row in enumerate(rows)], PEOPLE))
+    matching.add_rows(
+        hashed_keys(table(keys, ROWS)), table([(n, row.first, row.last) for n, row in enumerate(rows)], PEOPLE)
+    )
     known = [(rule, value, one.name) for one in stored for rule, some in one.values.items() for value in some]
-    matching.add_known(table(known, KNOWN))
+    matching.add_known(hashed_known(table(known, KNOWN)))
     matching.add_members(table([(one.name, one.first, one.last) for one in stored], MEMBERS))
     names = {one.name: [{"firstName": one.first or "", "lastName": one.last or ""}] for one in stored}
     matching.bar_shared(lambda contacts: {contact: names[contact] for contact in contacts})

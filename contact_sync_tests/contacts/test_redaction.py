@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contact_sync.contacts.redaction import BLOT, KINDS, SUSPICIOUS, Redactor
+from contact_sync.contacts.redaction import _PATTERNS, BLOT, KINDS, SUSPICIOUS, Redactor
 
 ALL = Redactor(KINDS, {})
 SEEN = [
@@ -71,6 +71,13 @@ def test_only_what_is_asked_for_is_looked_for() -> None:
     own = Redactor([], {"staff number": r"\bS-\d{4}\b"})
     assert own.redact("call S-1234") == (f"call {BLOT}", ["a staff number"])
     assert own.suspicious is None
+
+
+@given(data=st.data(), kind=st.sampled_from(list(_PATTERNS)))
+def test_whatever_a_pattern_matches_is_looked_at(data: st.DataObject, kind: str) -> None:
+    ascii_only = st.characters(max_codepoint=126)
+    text = data.draw(st.from_regex(_PATTERNS[kind].regex, fullmatch=True, alphabet=ascii_only))
+    assert pc.match_substring_regex(pa.array([text]), SUSPICIOUS).to_pylist() == [True]
 
 
 @given(st.lists(st.sampled_from([text for _, text, _ in SEEN] + ["x", "12", "Tel."]), max_size=4).map("; ".join))

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from contact_sync.contacts.matching import PEOPLE, ROWS, open_matching
+from contact_sync.contacts.matching import PEOPLE, ROWS, hashed_keys, hashed_known, hashed_records, open_matching
 from contact_sync.state import stock
 from contact_sync.state.store import Store
 from contact_sync_tests.contacts.builders import SOURCE, link, person
@@ -27,12 +27,12 @@ def test_stored_contacts_are_found_by_what_recognises_them(
     deliver(store, *(link(str(number), f"G{number}", person(number)) for number in range(1, 5)))
     deliver(store, link("gone", None, {}))
     with open_matching(3) as matching:
-        matching.add_rows(pa.Table.from_pylist(KEYS, schema=ROWS), PEOPLE.empty_table())
+        matching.add_rows(hashed_keys(pa.Table.from_pylist(KEYS, schema=ROWS)), PEOPLE.empty_table())
         with store.reading() as connection:
             for batch in list(stock.wanted(connection, matching, stock.OF_RECORDS)):
-                matching.add_records(stock.read(connection, SOURCE, batch))
+                matching.add_records(hashed_records(stock.read(connection, SOURCE, batch)))
             for batch in list(stock.wanted(connection, matching, stock.OF_CONTACTS)):
-                matching.add_known(stock.read(connection, SOURCE, batch))
+                matching.add_known(hashed_known(stock.read(connection, SOURCE, batch)))
         assert matching.groups(5).tolist() == [0, 0, 2, 3, 4]
         found = {(one["row"], one["contact"]) for one in matching.found().to_pylist()}
     assert found == {(0, "G1"), (1, "G1"), (2, "G2"), (3, "G3")}
