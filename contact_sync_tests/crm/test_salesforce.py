@@ -103,7 +103,9 @@ def test_two_thousand_rows_of_one_timestamp(org: SalesforceServer, source: Sales
     assert source.count(WINDOW) == 2_000
 
 
-@pytest.mark.parametrize("kind", ["lost", "reset", "html", "maintenance", "throttled", "expired", "locator_lost"])
+@pytest.mark.parametrize(
+    "kind", ["lost", "reset", "html", "maintenance", "throttled", "crowded", "expired", "locator_lost"]
+)
 @pytest.mark.parametrize("after", [0, 2])
 def test_a_page_that_is_lost_on_the_way_is_read_again(org: SalesforceServer, kind: Kind, after: int) -> None:
     expected = fill(org, 1_000, every=timedelta(seconds=1))
@@ -211,7 +213,7 @@ def test_a_share_of_one_uses_the_day_up(org: SalesforceServer) -> None:
             source.count(WINDOW)
 
 
-@pytest.mark.parametrize("kind", ["html", "maintenance", "lost", "reset", "throttled"])
+@pytest.mark.parametrize("kind", ["html", "maintenance", "lost", "reset", "throttled", "crowded"])
 def test_an_organisation_that_stays_down_is_given_up_after_some_attempts(
     org: SalesforceServer, source: SalesforceSource, kind: Kind
 ) -> None:
