@@ -20,7 +20,7 @@ from contact_sync.steps.mirror import Mirrored
 from contact_sync.steps.report import Health
 
 _VERDICTS = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
-_READ = "CRM records, windows overlap"
+_READ = "CRM records"
 
 
 def counts_table(title: str, read: int, counts: Mapping[str, int], what: str = _READ) -> Table:

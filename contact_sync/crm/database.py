@@ -4,6 +4,7 @@ What belongs here: engines, drivers and the translation of their errors. Which t
 `sql`. SQLAlchemy's and the drivers' messages hold bound values, so none of them leaves this module.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -19,10 +20,24 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.types import TypeEngine
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from contact_sync.crm.source import CrmConfigurationError, CrmError, CrmUnavailableError
 
 _T = TypeVar("_T")
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 300
+"""How long one statement may take: a page by an index takes milliseconds, a count without one a minute."""
+
+_ATTEMPTS = 3
+_LIMITS: Mapping[str, Mapping[str, int]] = {
+    "psycopg": {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000, "keepalives_idle": 30},
+    "pymysql": {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS},
+    "pyodbc": {"timeout": CONNECT_SECONDS},
+    "oracledb": {"tcp_connect_timeout": CONNECT_SECONDS},
+}
+"""What each driver calls it; a URL that says the same wins."""
 
 _SETTING = "CONTACT_SYNC_CRM_URL"
 _EXAMPLE_DRIVERS = {
@@ -38,13 +53,23 @@ _EXAMPLE_DRIVERS = {
 class Database:
     """A database that is only read. SQLite files are opened read-only, so a mistyped path creates nothing.
 
+    A server that does not answer is asked three times; each time it has so many seconds to connect, and PostgreSQL
+    and MySQL so many for a statement.
+
     Raises:
         CrmConfigurationError: The URL is none, names no driver, or its driver is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.engine = _engine(url)
         self.dialect = self.engine.dialect.name
+        self._attempts = Retrying(
+            stop=stop_after_attempt(1 if self.dialect == "sqlite" else _ATTEMPTS),  # a file does not come back
+            wait=wait_random_exponential(multiplier=0.5, max=10),
+            retry=retry_if_exception_type(CrmUnavailableError),
+            sleep=sleep,
+            reraise=True,
+        )
 
     def close(self) -> None:
         """Close every connection."""
@@ -77,8 +102,14 @@ class Database:
         return self._connected(describe)
 
     def _connected(self, work: Callable[[sa.Connection], _T]) -> _T:
+        found: _T = self._attempts.copy()(self._attempt, work)
+        return found
+
+    def _attempt(self, work: Callable[[sa.Connection], _T]) -> _T:
         try:
             with self.engine.connect() as connection:
+                if self.dialect == "postgresql":  # of this transaction, so that a pooler passes it on to nobody
+                    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{READ_SECONDS}s'")
                 return work(connection)
         except SQLAlchemyError as error:
             failure = _failure(error)
@@ -103,7 +134,9 @@ def _failure(error: SQLAlchemyError) -> CrmError:
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = _with_driver(sa.make_url(url))
-        return sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        limits = _LIMITS.get(parsed.get_driver_name(), {})
+        said = {name: limit for name, limit in limits.items() if name not in parsed.query}
+        return sa.create_engine(parsed, connect_args=said, hide_parameters=True, pool_pre_ping=True)
     except (NoSuchModuleError, ImportError):
         problem = "names a driver that is not installed"
     except (ArgumentError, ValueError):

@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 
 _PAGED = f"odata.maxpagesize={MAX_PAGE}"
 _TRACKED = f"odata.track-changes,{_PAGED}"
+_NOT_TRACKED = "switch on Track changes in the advanced options of the contact table"
 
 
 class DeleteTracking:
@@ -35,22 +36,23 @@ class DeleteTracking:
         return self._begun() if token is None else self._since(token)
 
     def _begun(self) -> Iterator[Deletions]:
-        if not self._is_tracked():
-            _log.warning(
-                "the contact table does not track changes, so contacts deleted for good are found by comparing "
-                "all ids only: switch on Track changes in the table's advanced options"
-            )
-            return
-        link = None
         try:
-            for page in self._api.pages(self._api.url("contacts", {"$select": "contactid"}), _TRACKED):
-                link = _delta_link(page)
+            link, why = (self._walked(), "") if self._is_tracked() else ("", _NOT_TRACKED)
         except DataverseRefusedError as refused:
             if refused.status != 403:
                 raise
-            _log.warning("contacts deleted for good are found by comparing all ids only: %s", refused)
-            return
-        yield Deletions((), _required(link))
+            link, why = "", str(refused)
+        if link:
+            yield Deletions((), link)
+        else:
+            _log.warning("contacts deleted for good are found by comparing all ids only: %s", why)
+
+    def _walked(self) -> str:
+        """Return the first delta link."""
+        link = None
+        for page in self._api.pages(self._api.url("contacts", {"$select": "contactid"}), _TRACKED):
+            link = _delta_link(page)
+        return _required(link)
 
     def _since(self, token: str) -> Iterator[Deletions]:
         if not token.startswith(f"{self._api.origin}{ROOT}contacts?"):

@@ -42,6 +42,7 @@ class UnlistedColumns:
         self._api = api
         self._listed = listed
         self._counts = DataverseCounts(api)
+        self._refused: set[str] = set()
 
     def counts(self, window: Window) -> Mapping[str, int]:
         """Return how many changes of the window carry a value, by property; those without one are left out.
@@ -73,11 +74,20 @@ class UnlistedColumns:
         return found
 
     def _counted(self, window: Window, names: Sequence[str]) -> Mapping[str, int]:
+        """Count columns; where Dataverse refuses some, find which, and leave them out from now on."""
+        names = [name for name in names if name not in self._refused]
         try:
             return self._counts.within(window, names)
         except DataverseRefusedError as refused:
-            _log.warning("%d columns that the registry does not list were not counted: %s", len(names), refused)
-        return self._counts.within(window)
+            if refused.status != 400 or not names:
+                raise
+            if len(names) == 1:
+                _log.warning(
+                    "the column %s, which the registry does not list, is not counted: %s", names[0], refused
+                )
+                self._refused.add(names[0])
+        half = len(names) // 2
+        return {**self._counted(window, names[:half]), **self._counted(window, names[half:])}
 
     def _portions(self) -> Iterator[Sequence[_Column]]:
         for start in range(0, len(self._columns), _AT_ONCE):

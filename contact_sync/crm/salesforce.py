@@ -25,7 +25,7 @@ from contact_sync.crm.salesforce_query import Queries, TooManyRowsError
 from contact_sync.crm.salesforce_rows import ID, PARENT_STAMP, STAMP, Layout, Row
 from contact_sync.crm.salesforce_settings import Salesforce
 from contact_sync.crm.salesforce_soql import Soql
-from contact_sync.crm.source import Change, CrmConfigurationError, Deletions
+from contact_sync.crm.source import Change, CrmConfigurationError, CrmUnavailableError, Deletions
 
 MAX_IDS = 200
 """Ids of one query: its address must not grow too long."""
@@ -94,8 +94,7 @@ class SalesforceSource:
         Raises:
             CrmUnavailableError: Salesforce cannot be reached.
         """
-        answer = self._http.repeated(self._versions)
-        return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
+        return _date_of(self._http.repeated(self._versions))
 
     def horizon(self) -> datetime:
         """Return the newest instant that is safe to read up to: Salesforce's clock less the settle delay.
@@ -230,9 +229,10 @@ class SalesforceSource:
             refused = error
         else:
             return
-        if refused.code == "INVALID_FIELD" and (missing := self._description.missing(self._layout.columns)):
+        if refused.code == "INVALID_FIELD":
+            missing = self._description.missing(self._layout.columns)
             raise CrmConfigurationError(
-                f"{self._settings.object} of Salesforce has no field {', '.join(missing)}, or the integration "
+                f"{self._settings.object} of Salesforce has no field {' or '.join(missing)}, or the integration "
                 "user may not see it: correct the registry, or give its permission set read access to the field"
             )
         raise refused
@@ -240,10 +240,18 @@ class SalesforceSource:
     def _versions(self) -> Answer:
         """Ask for the versions of the API, which needs no token and is not counted."""
         answer = self._http.exchange(requests.Request("GET", f"{self._settings.url}/services/data/"))
-        if not answer.ok or not isinstance(answer.json(), list) or "Date" not in answer.headers:
+        if not answer.ok or not isinstance(answer.json(), list):
             raise CrmRetryableError(
-                f"Salesforce answered {answer.place} with {answer.status} and without its time: is it under "
+                f"Salesforce answered {answer.place} with {answer.status} and a page that is no data: is it under "
                 "maintenance, or is a proxy in between?",
                 answer.retry_after,
             )
         return answer
+
+
+def _date_of(answer: Answer) -> datetime:
+    try:
+        return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
+    except ValueError:
+        pass
+    raise CrmUnavailableError(f"Salesforce answered {answer.place} without its time: is a proxy in between?")

@@ -19,6 +19,10 @@ _TRANSIENT_STATUS = frozenset({406, 408, 420, 429})  # 406 and 420 come from Sal
 _TRANSIENT_CODES = frozenset(
     {"QUERY_TIMEOUT", "REQUEST_RUNNING_TOO_LONG", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"}
 )
+_HINTS = {
+    401: " to a new token: check the session settings of the app and its user",
+    403: ": give the integration user API access and read access to the object",
+}
 _USAGE = re.compile(r"(?:^|[ ,;])api-usage=(\d+)/(\d+)")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,60}")
 
@@ -134,30 +138,29 @@ def _judged(answer: Answer, *, csv: bool) -> Answer:
         )
     if answer.ok and not csv:
         return answer
-    raise _failure(answer, _code(body))
+    raise _failure(answer, _told(body))
 
 
-def _failure(answer: Answer, code: str) -> CrmError:
+def _failure(answer: Answer, fault: Mapping[str, Any]) -> CrmError:
     """Return what a refused request means; Salesforce's own sentence may quote values and is not told."""
     status, place = answer.status, answer.place
+    named = fault.get("errorCode")
+    code = named if isinstance(named, str) and _CODE.fullmatch(named) else "without an error code"
     told = f"Salesforce answered {place} with {status} {code}"
+    crowded = code == "REQUEST_LIMIT_EXCEEDED" and "Concurrent" in str(fault.get("message"))
+    if crowded or status in _TRANSIENT_STATUS or status >= 500 or code in _TRANSIENT_CODES:
+        return CrmRetryableError(told, answer.retry_after)
     if code == "REQUEST_LIMIT_EXCEEDED":
         return CrmExhaustedError("Salesforce's API requests of the day are used up: a later run goes on")
     if code == "INVALID_QUERY_LOCATOR":
         return LocatorLostError(told)
-    if status in _TRANSIENT_STATUS or status >= 500 or code in _TRANSIENT_CODES:
-        return CrmRetryableError(told, answer.retry_after)
-    if status == 401:
-        return RefusedError(f"{told} to a new token: check the session settings of the app and its user", code)
-    if status == 403:
-        return RefusedError(f"{told}: give the integration user API access and read access to the object", code)
-    return RefusedError(told, code)
+    return RefusedError(told + _HINTS.get(status, ""), code)
 
 
-def _code(body: object) -> str:
+def _told(body: object) -> Mapping[str, Any]:
+    """Return the first error of a body."""
     first = body[0] if isinstance(body, list) and body else body
-    code = first.get("errorCode") if isinstance(first, dict) else None
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else "without an error code"
+    return first if isinstance(first, dict) else {}
 
 
 def _object(answer: Answer) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from contact_sync.crm.salesforce_api import SalesforceApi
+from contact_sync.crm.salesforce_api import RefusedError, SalesforceApi
 from contact_sync.crm.salesforce_rows import Row, rows_of_csv
 from contact_sync.crm.salesforce_soql import Soql
 from contact_sync.crm.source import CrmError, CrmUnavailableError
@@ -103,6 +103,8 @@ class BulkQueries:
         try:
             self._api.delete(path)
         except CrmError as error:
+            if isinstance(error, RefusedError) and error.code == "NOT_FOUND":
+                return  # deleted already: an answer was lost
             _log.warning("a query job stays with Salesforce, which deletes it after 7 days: %s", error)
 
 

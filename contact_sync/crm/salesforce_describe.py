@@ -46,9 +46,13 @@ class Description:
         return {str(one["name"]): one for one in told if isinstance(one, dict) and "name" in one}
 
     def missing(self, paths: Sequence[str]) -> list[str]:
-        """Return those of the object's own fields among `paths` that are not there, or not for the user."""
+        """Return the paths that are not there, or not for the user.
+
+        Of the object's own fields it is known which; else it is one of those over a relationship.
+        """
         there = {name.lower() for name in self.fields}
-        return [path for path in paths if "." not in path and path.lower() not in there]
+        own = [path for path in paths if "." not in path and path.lower() not in there]
+        return own or [path for path in paths if "." in path]
 
 
 class Unlisted:

@@ -1,13 +1,13 @@
 """Contacts from one table or view of a SQL database.
 
-What belongs here: which rows are read, page by page. What a row means belongs to `sql_rows`, the table's settings
-to `sql_table`, engines and their errors to `database`, stored timestamps to `timestamps`, stored ids to `keys`.
-Nothing here writes to the CRM.
+What belongs here: which rows are read, page by page. What is asked belongs to `sql_statements`, what a row means
+to `sql_rows`, the table's settings to `sql_table`, engines and their errors to `database`, stored timestamps to
+`timestamps`, stored ids to `keys`. Nothing here writes to the CRM.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -15,11 +15,11 @@ import sqlalchemy as sa
 
 from contact_sync.contacts.window import Window
 from contact_sync.crm.database import Database
-from contact_sync.crm.keys import any_of
 from contact_sync.crm.source import Change
 from contact_sync.crm.sql_rows import RowReader
+from contact_sync.crm.sql_statements import Statements
 from contact_sync.crm.sql_table import Layout, SqlTable, find_table
-from contact_sync.crm.timestamps import Condition, prepare
+from contact_sync.crm.timestamps import prepare
 
 __all__ = ["SqlSource", "SqlTable"]
 
@@ -134,7 +134,7 @@ class SqlSource:
         """
         after: tuple[Any, Any] | None = None
         while True:
-            rows = self._database.read(self._page(window, after))
+            rows = self._database.read(self._statements.page(window, after))
             changes = [
                 self._rows.change(row, instant) for instant, row in self._rows.dated(rows) if instant in window
             ]
@@ -164,7 +164,8 @@ class SqlSource:
         for start in range(0, len(asked), size):
             page = asked[start : start + size]
             wanted = frozenset(page)
-            found = (self._rows.change(row, instant) for instant, row in self._rows.dated(self._of(page)))
+            rows = self._database.read(self._statements.of_ids(page))
+            found = (self._rows.change(row, instant) for instant, row in self._rows.dated(rows))
             changes = [change for change in found if change.crm_id in wanted]
             if changes:
                 yield changes
@@ -176,13 +177,10 @@ class SqlSource:
             CrmConfigurationError: A table, column or permission that the settings name is missing.
             CrmUnavailableError: The CRM cannot be reached.
         """
-        layout = self._layout
-        within = self._within(window)
-        if layout.timestamps.is_exact(window):
-            counted = sa.select(sa.func.count()).select_from(layout.table).where(within)
-            return int(self._database.read(counted)[0][0])
-        stamps = sa.select(layout.modified_at, sa.func.count()).select_from(layout.table).where(within)
-        rows = self._rows.dated(self._database.read(stamps.group_by(layout.modified_at)))
+        statements = self._statements
+        if self._layout.timestamps.is_exact(window):
+            return int(self._database.read(statements.count(window))[0][0])
+        rows = self._rows.dated(self._database.read(statements.stamps(window)))
         return sum(count for instant, (_, count) in rows if instant in window)
 
     def living(self) -> Iterator[Sequence[str]]:
@@ -192,16 +190,13 @@ class SqlSource:
             CrmConfigurationError: A table, column or permission that the settings name is missing.
             CrmUnavailableError: The CRM cannot be reached.
         """
-        layout = self._layout
-        keys = sa.select(*layout.keys).select_from(layout.table).where(layout.id.is_not(None))
-        page = keys.order_by(layout.id).limit(self._page_size)
-        rows = self._database.read(page)
+        rows = self._database.read(self._statements.keys())
         while rows:
             if ids := self._rows.living(rows):
                 yield ids
             if len(rows) < self._page_size:
                 return
-            rows = self._database.read(page.where(layout.id > rows[-1][1]))
+            rows = self._database.read(self._statements.keys(after=rows[-1][1]))
 
     def unlisted(self, window: Window) -> Mapping[str, int]:
         """Count, per column that the registry does not list, the rows of the window that carry a value.
@@ -216,8 +211,7 @@ class SqlSource:
         columns = self._layout.unlisted
         if not columns:
             return {}
-        statement = sa.select(*map(sa.func.count, columns)).select_from(self._layout.table)
-        counts = self._database.read(statement.where(self._within(window)))[0]
+        counts = self._database.read(self._statements.filled(window))[0]
         return {column.name: count for column, count in zip(columns, counts, strict=True) if count}
 
     def examples(self, window: Window) -> Mapping[str, Any]:
@@ -230,9 +224,8 @@ class SqlSource:
         columns = self._layout.unlisted
         if not columns:
             return {}
-        some = sa.select(*columns).select_from(self._layout.table).where(self._within(window)).limit(EXAMPLES)
         examples: dict[str, Any] = {}
-        for row in self._database.read(some):
+        for row in self._database.read(self._statements.some(window, EXAMPLES)):
             for column, value in zip(columns, row, strict=True):
                 if value is not None:
                     examples.setdefault(column.name, value)
@@ -245,29 +238,12 @@ class SqlSource:
             CrmConfigurationError: A table, column or permission that the settings name is missing.
             CrmUnavailableError: The CRM cannot be reached.
         """
-        layout = self._layout
-        lost = sa.or_(layout.timestamps.unreadable(layout.modified_at), layout.id.is_(None))
-        return int(self._database.read(sa.select(sa.func.count()).select_from(layout.table).where(lost))[0][0])
-
-    def _of(self, ids: Sequence[str]) -> Sequence[Sequence[Any]]:
-        layout = self._layout
-        condition = any_of(self._database.dialect, layout.id, ids)
-        return self._database.read(sa.select(*layout.columns).select_from(layout.table).where(condition))
-
-    def _page(self, window: Window, after: tuple[Any, Any] | None) -> sa.Select[Any]:
-        layout = self._layout
-        reached, last_id = after or (None, None)
-        statement = sa.select(*layout.columns).select_from(layout.table).where(self._within(window, reached))
-        if after:
-            # With `modified_at >= reached` this is the keyset condition, in the form of which every planner makes
-            # a range of the index; of `a > x OR (a = x AND b > y)` PostgreSQL makes none.
-            statement = statement.where(sa.or_(layout.modified_at > reached, layout.id > last_id))
-        return statement.order_by(layout.modified_at, layout.id).limit(self._page_size)
-
-    def _within(self, window: Window, reached: date | str | None = None) -> Condition:
-        layout = self._layout
-        return sa.and_(layout.timestamps.within(layout.modified_at, window, reached), layout.id.is_not(None))
+        return int(self._database.read(self._statements.undated())[0][0])
 
     @cached_property
     def _layout(self) -> Layout:
         return find_table(self._database, self._table, self._rows.fields)
+
+    @cached_property
+    def _statements(self) -> Statements:
+        return Statements(self._layout, self._database.dialect, self._page_size)

@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, reply: Reply) -> None:
         raw = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
-        self.send_response(reply.status)
+        self.send_response_only(reply.status)
         for name, value in {"Content-Length": str(len(raw)), **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()

@@ -1,3 +1,4 @@
+import re
 import traceback
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ from contact_sync.simulator.dataverse.server import DataverseServer
 from contact_sync.simulator.dataverse.settings import DataverseSettings
 from contact_sync.simulator.faults import Faults
 from contact_sync_tests.crm.contract import NOON, WINDOW, read
-from contact_sync_tests.crm.dynamics_harness import SETTLE, source_of
+from contact_sync_tests.crm.dynamics_harness import SETTLE, credentials_of, source_of
 from contact_sync_tests.crm.scripted import Reply, scripted
 from contact_sync_tests.simulator.conftest import ManualClock
 
@@ -217,3 +218,35 @@ def test_nobody_there_is_worth_another_run(server: DataverseServer, source: Dyna
     read(source)
     server.stop()
     assert isinstance(failing(source), CrmUnavailableError)
+
+
+@pytest.mark.parametrize(
+    ("reply", "hint"),
+    [
+        (Reply(404, b"<html>no</html>"), r"contacts \(404\): check crm\.dynamics\.url$"),
+        (
+            Reply(400, {"error": {"code": "", "message": "SECRET"}}),
+            r"\(400\): compare the registry with the columns",
+        ),
+        (Reply(400, {"error": "SECRET"}), r"\(400\): compare the registry"),
+        (Reply(403, ["SECRET"]), r"\(403\): give its application user a security role"),
+        (Reply(302, {}, {"Location": "https://evil.example/"}), r"302, a redirect, which is not followed"),
+    ],
+)
+def test_a_refusal_is_told_without_what_it_says(reply: Reply, hint: str) -> None:
+    with scripted() as server:
+        source = elsewhere(server.url)
+        server.script.append(TOKEN)
+        server.otherwise = reply
+        error = failing(source)
+        assert isinstance(error, CrmConfigurationError)
+        assert re.search(hint, str(error))
+        assert len(server.seen) == 2  # once: repeating would not help
+        source.close()
+
+
+def test_the_secret_goes_to_the_token_endpoint_only(server: DataverseServer, source: DynamicsSource) -> None:
+    read(source)
+    secret = credentials_of(server).client_secret
+    assert all(secret not in f"{seen.query}{seen.headers}" for seen in server.seen)
+    assert secret not in repr(vars(source))

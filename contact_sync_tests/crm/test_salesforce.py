@@ -13,6 +13,7 @@ from contact_sync.contacts.window import Window
 from contact_sync.crm.http import Http
 from contact_sync.crm.salesforce import MAX_IDS, SalesforceSource
 from contact_sync.crm.salesforce_query import MAX_FRUITLESS
+from contact_sync.crm.salesforce_settings import Salesforce
 from contact_sync.crm.source import Change, CrmConfigurationError, CrmError, CrmExhaustedError, CrmUnavailableError
 from contact_sync.simulator.salesforce.door import RETRY_AFTER
 from contact_sync.simulator.salesforce.records import record_id
@@ -20,6 +21,7 @@ from contact_sync.simulator.salesforce.server import SalesforceServer
 from contact_sync.simulator.salesforce.settings import App, OrgSettings
 from contact_sync.simulator.salesforce.trouble import Kind
 from contact_sync_tests.crm.salesforce_harness import CREDENTIALS, SETTLE, opened
+from contact_sync_tests.crm.scripted import Reply, scripted
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 WINDOW = Window(NOON, NOON + timedelta(minutes=30))
@@ -103,7 +105,9 @@ def test_two_thousand_rows_of_one_timestamp(org: SalesforceServer, source: Sales
     assert source.count(WINDOW) == 2_000
 
 
-@pytest.mark.parametrize("kind", ["lost", "reset", "html", "maintenance", "throttled", "expired", "locator_lost"])
+@pytest.mark.parametrize(
+    "kind", ["lost", "reset", "html", "maintenance", "throttled", "crowded", "expired", "locator_lost"]
+)
 @pytest.mark.parametrize("after", [0, 2])
 def test_a_page_that_is_lost_on_the_way_is_read_again(org: SalesforceServer, kind: Kind, after: int) -> None:
     expected = fill(org, 1_000, every=timedelta(seconds=1))
@@ -211,7 +215,7 @@ def test_a_share_of_one_uses_the_day_up(org: SalesforceServer) -> None:
             source.count(WINDOW)
 
 
-@pytest.mark.parametrize("kind", ["html", "maintenance", "lost", "reset", "throttled"])
+@pytest.mark.parametrize("kind", ["html", "maintenance", "lost", "reset", "throttled", "crowded"])
 def test_an_organisation_that_stays_down_is_given_up_after_some_attempts(
     org: SalesforceServer, source: SalesforceSource, kind: Kind
 ) -> None:
@@ -265,9 +269,25 @@ def test_a_field_that_is_not_there_or_not_for_the_user_is_named() -> None:
     with SalesforceServer(settings) as org, opened(org, ["LastName", "Email", "Colour__c"]) as source:
         failed = failure_of(source)
     assert isinstance(failed, CrmConfigurationError)
-    assert "Contact of Salesforce has no field Email, Colour__c, or the integration user may not see it" in str(
+    assert "Contact of Salesforce has no field Email or Colour__c, or the integration user may not see it" in str(
         failed
     )
+
+
+def test_a_field_of_the_account_that_is_not_there_is_named(org: SalesforceServer) -> None:
+    with opened(org, ["LastName", "Account.Colour__c"]) as source:
+        assert "Contact of Salesforce has no field Account.Colour__c" in str(failure_of(source))
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}])
+def test_an_answer_without_a_time_is_told(headers: dict[str, str]) -> None:
+    with scripted() as server:
+        server.script.append(Reply(200, [], headers))
+        source = SalesforceSource(Salesforce.model_validate({"url": server.url}), CREDENTIALS, [], settle=SETTLE)
+        with pytest.raises(CrmUnavailableError, match="without its time") as failed:
+            source.server_time()
+        source.close()
+    assert failed.value.__context__ is None
 
 
 def test_an_object_that_is_not_there_is_told(org: SalesforceServer) -> None:
@@ -386,7 +406,7 @@ def test_the_horizon_is_of_salesforces_clock() -> None:
 
 def test_maintenance_tells_no_time(org: SalesforceServer, source: SalesforceSource) -> None:
     org.trouble.plan("maintenance", times=100)
-    with pytest.raises(CrmUnavailableError, match="without its time"):
+    with pytest.raises(CrmUnavailableError, match="a page that is no data"):
         source.horizon()
 
 

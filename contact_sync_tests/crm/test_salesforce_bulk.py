@@ -157,6 +157,19 @@ def test_a_job_is_deleted_even_when_the_day_is_used_up(org: SalesforceServer, so
     assert len(org.org.jobs) == 0
 
 
+def test_a_job_whose_deletion_was_not_answered_is_deleted_all_the_same(
+    org: SalesforceServer, source: SalesforceSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(org, 350)
+    pages = source.changes(WINDOW)
+    next(iter(pages))
+    org.trouble.plan("lost", after=3, path="/jobs/query/")  # three pages of results, and then the deletion
+    list(pages)
+    assert (org.trouble.hits["lost"], len(org.org.jobs)) == (1, 0)
+    assert org.org.door.seen["DELETE /job"] == 2
+    assert "a query job stays" not in caplog.text
+
+
 def test_a_job_that_cannot_be_deleted_is_told_and_no_failure(
     org: SalesforceServer, source: SalesforceSource, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -173,8 +173,11 @@ def test_local_times_around_a_clock_change_are_read_once_each(postgres_url: str)
     harness.put(Record(moment.isoformat(), moment) for moment in moments)
     borders = [clocks_go_back + step * timedelta(minutes=15) for step in range(-24, 25)]
     windows = [Window(start, end) for start, end in pairwise(borders)]
-    found = [(change, window) for window in windows for change in read(harness.source(), window)]
+    source = harness.source()
+    found = [(change, window) for window in windows for change in read(source, window)]
+    counts = [source.count(window) for window in windows]
     harness.close()
+    assert counts == [sum(one == window for _, one in found) for window in windows]
     assert sorted(change.crm_id for change, _ in found) == [moment.isoformat() for moment in moments]
     assert all(change.modified_at in window for change, window in found)
 

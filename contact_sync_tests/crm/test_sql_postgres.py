@@ -114,7 +114,9 @@ def test_a_table_without_permission_is_a_configuration_error(clerk_url: str, har
 
 def test_a_following_page_is_a_range_of_the_index(harness: SqlHarness) -> None:
     source = harness.source()
-    statement = source._page(WINDOW, (NOON, "1")).compile(harness.engine, compile_kwargs={"literal_binds": True})
+    statement = source._statements.page(WINDOW, (NOON, "1")).compile(
+        harness.engine, compile_kwargs={"literal_binds": True}
+    )
     with harness.engine.connect() as connection:
         connection.execute(sa.text("SET enable_seqscan = off"))
         connection.execute(sa.text("SET enable_bitmapscan = off"))

@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from contact_sync.connections import Connections
 from contact_sync.contacts.schemas import SCHEMAS
 from contact_sync.contacts.window import Frequency
 from contact_sync.orchestration.assets import ASSETS
@@ -243,6 +244,14 @@ def test_what_is_set_is_a_reference_to_the_environment_and_the_rest_is_empty(pro
     assert resource.genesys_client_secret == dg.EnvVar("GENESYS_CLIENT_SECRET")
     assert resource.genesys_region == ""
     assert SECRET not in repr(resource)
+
+
+@pytest.mark.parametrize("name", Connections.model_fields)
+def test_every_variable_reaches_the_resource(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    forget_environment(monkeypatch)
+    variable = str(Connections.model_fields[name].validation_alias)
+    monkeypatch.setenv(variable, SECRET)
+    assert getattr(sync_resource(), name) == dg.EnvVar(variable)
 
 
 def test_the_workspace_names_this_module() -> None:

@@ -85,14 +85,18 @@ class Reader:
     def run(self, *numbers: int) -> None:
         """Read and commit windows, each three minutes after its end unless it is later already."""
         for number in numbers:
-            self.clock.now = max(self.clock.now, window(number).end + timedelta(minutes=3))
-            await_closed(self.context, window(number))
-            extract(self.context, window(number))
-            self.commit(number)
+            self.run_window(window(number))
 
-    def commit(self, number: int) -> None:
+    def run_window(self, one: Window) -> None:
+        """Read and commit a window."""
+        self.clock.now = max(self.clock.now, one.end + timedelta(minutes=3))
+        await_closed(self.context, one)
+        extract(self.context, one)
+        self.commit(one)
+
+    def commit(self, one: Window) -> None:
         """Take in what was read in a window, as a delivery does: older versions never replace newer ones."""
-        frame = self.context.frames.read("crm_delta", window(number))
+        frame = self.context.frames.read("crm_delta", one)
         links = [
             Link(("crm", row["crm_id"]), row["crm_id"], None, row["version"], row["modified_at"], row["read_at"])
             for row in records(frame)
@@ -102,14 +106,14 @@ class Reader:
         self.context.store.ledger.commit(
             {
                 "source": "crm",
-                "window_start": window(number).start,
-                "window_end": window(number).end,
+                "window_start": one.start,
+                "window_end": one.end,
                 "rows_read": len(frame),
                 "outcomes": {},
                 "requests": 0,
                 "writes": 0,
                 "seconds": 0.0,
-                "digest": self.context.tally("crm_delta", window(number)).digest,
+                "digest": self.context.tally("crm_delta", one).digest,
                 "newest_modified_at": None,
                 "run_id": "run",
                 "committed_at": self.clock(),

@@ -1,5 +1,6 @@
 """The lineage from an organisation of Salesforce on its bad days: nothing is lost, the watermark stays honest."""
 
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +15,15 @@ from contact_sync.simulator.salesforce.trouble import Kind
 from contact_sync.simulator.server import TwinServer
 from contact_sync.steps.audit import audit
 from contact_sync.steps.gone import follow_feed
+from contact_sync_tests.crm.salesforce_harness import CREDENTIALS
 from contact_sync_tests.steps.accounting import assert_accounted
 from contact_sync_tests.steps.crms import SalesforceCrm, SyncElsewhere
 from contact_sync_tests.steps.world import FREQUENCY, Clock, moment, window
 
 PEOPLE = 450
+KINDS: tuple[Kind, ...] = (
+    *("lost", "reset", "html", "throttled", "expired", "locator_lost", "page_skipped", "maintenance"),
+)
 
 
 @pytest.fixture
@@ -61,9 +66,7 @@ def synced(sync: SyncElsewhere) -> set[str]:
     return {one for held in sync.contacts() for one in held.records}
 
 
-@pytest.mark.parametrize(
-    "kind", ["lost", "reset", "html", "throttled", "expired", "locator_lost", "page_skipped", "maintenance"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_page_lost_in_the_middle_of_a_window_loses_nobody(
     sync: SyncElsewhere, crm: SalesforceCrm, kind: Kind
 ) -> None:
@@ -154,6 +157,22 @@ def test_a_merge_in_salesforce_is_a_merge_in_genesys(sync: SyncElsewhere, crm: S
     assert sync.sync(1)["merged"] == 1
     [contact] = sync.contacts()
     assert survivor in contact.records
+
+
+def test_nothing_private_is_logged(
+    sync: SyncElsewhere, crm: SalesforceCrm, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(PEOPLE):
+        person(crm, number)
+    access = crm.server.org.door.access
+    for kind in KINDS:
+        crm.server.trouble.plan(kind, path="/queryAll")
+    crm.server.trouble.plan("token_error")
+    with caplog.at_level(logging.INFO):
+        sync.sync(0)
+    assert len(caplog.records) >= len(KINDS) // 2
+    for private in (*access.tokens, CREDENTIALS.client_secret, "p1@example.org", "Last1", "SELECT"):
+        assert private not in caplog.text
 
 
 def test_a_quiet_window_needs_few_requests(sync: SyncElsewhere, crm: SalesforceCrm) -> None:

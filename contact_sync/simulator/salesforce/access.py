@@ -30,6 +30,11 @@ class Access:
         self.used = settings.used_before
         self.issued = 0
 
+    @property
+    def tokens(self) -> list[str]:
+        """The live tokens."""
+        return list(self._sessions)
+
     def issue(self, form: Mapping[str, str], base_url: str) -> Json:
         """Return the answer of the token endpoint, which names no end of the token's life.
 

@@ -100,6 +100,8 @@ class Door:
             self.access.check(authorization)
         if self._trouble.hit("throttled", path):
             raise ApiError(429, "TOO_MANY_REQUESTS", "slow down", RETRY_AFTER)
+        if self._trouble.hit("crowded", path):
+            raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded.")
         if self._trouble.hit("forbidden", path):
             raise ApiError(403, "INSUFFICIENT_ACCESS", "no access")
         self.access.spend()

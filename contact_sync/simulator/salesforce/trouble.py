@@ -15,6 +15,7 @@ Kind = Literal[
     "html",  # a gateway's page in place of JSON, with 503
     "maintenance",  # a page of HTML with 200
     "throttled",  # 429 with Retry-After
+    "crowded",  # 403: too many long requests at once
     "expired",  # the token is revoked before the request is looked at
     "forbidden",  # 403 INSUFFICIENT_ACCESS
     "locator_lost",  # the query locator is gone
