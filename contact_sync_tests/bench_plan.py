@@ -22,10 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from sqlalchemy import Connection, Row, select
 
+from contact_sync.contacts.fields import Contact
 from contact_sync.contacts.identity import Link, business_key
 from contact_sync.contacts.schemas import records
 from contact_sync.state.store import Delivery
+from contact_sync.state.tables import CONTACT_LINK, MIRROR_IDENTIFIER
 from contact_sync.steps.context import SyncContext, open_sync
 from contact_sync.steps.extract import extract
 from contact_sync.steps.match import match
@@ -150,9 +153,10 @@ def row_by_row(folder: str, rows: int) -> tuple[float, float]:
     people = pd.DataFrame([_person(row) for _, row in pieces.head(rows).iterrows()])
     people.to_parquet(Path(folder) / "people")
     normalized = time.perf_counter()
-    tables = _known(Path(folder) / "state.db", rows / len(pieces))
     people = pd.read_parquet(Path(folder) / "people")
-    pd.DataFrame([_decided(row, *tables) for row in people.to_dict("records")]).to_parquet(Path(folder) / "plan")
+    with _opened(folder) as context, context.store.reading() as state:
+        decided = [_decided(row, state, context.source.name) for row in people.to_dict("records")]
+    pd.DataFrame(decided).to_parquet(Path(folder) / "plan")
     return normalized - started, time.perf_counter() - normalized
 
 
@@ -180,48 +184,40 @@ def _person(row: pd.Series) -> dict[str, Any]:
     return {"id": row["crm_id"], "account": texts.get("account_id"), **person}
 
 
-def _known(path: Path, share: float) -> tuple[dict[str, Any], ...]:
-    """Load what is stored into dictionaries, or a share of it: by id, key, e-mail, phone and name."""
-    tables: tuple[dict[str, Any], ...] = ({}, {}, {}, {}, {})
-    with closing(sqlite3.connect(path)) as state:
-        [(stored,)] = state.execute("SELECT count(*) FROM contact_link")
-        query = "SELECT crm_id, contact, business_key, account, fields FROM contact_link LIMIT ?"
-        for crm_id, contact, key, account, text in state.execute(query, [int(share * stored)]):
-            fields = json.loads(text)
-            entry = (contact, fields, hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest())
-            names = (crm_id, key, fields.get("workEmail"), fields.get("cellPhone"), _named(fields, account))
-            for table, name in zip(tables, names, strict=True):
-                table[name] = entry
-    return tables
-
-
-def _decided(row: Mapping[Hashable, Any], *tables: dict[str, Any]) -> dict[str, Any]:
+def _decided(row: Mapping[Hashable, Any], state: Connection, source: str) -> dict[str, Any]:
     """Find a person's contact and say what is sent."""
     fields = {str(name): row[name] for name in row if name not in ("id", "account") and not pd.isna(row[name])}
-    account = None if pd.isna(row["account"]) else row["account"]
-    key = business_key(account, fields)
-    names = (row["id"], key, fields.get("workEmail"), fields.get("cellPhone"), _named(fields, account))
-    found = next((table[name] for table, name in zip(tables, names, strict=True) if name in table), None)
-    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-    old = found[1] if found else {}
+    key = business_key(None if pd.isna(row["account"]) else row["account"], fields)
+    found = _found(state, (source, row["id"]), key, fields)
+    old = dict(found.fields) if found else {}
     changes = [
         {"field": name, "old": old.get(name), "new": fields.get(name)}
         for name in {*old, *fields}
         if old.get(name) != fields.get(name)
     ]
-    sent = not found or digest != found[2]
-    request = json.dumps({"id": row["id"], "key": key, "contact": fields}) if sent else None
+    sent = not found or _digest(fields) != _digest(old)
     return {
         "id": row["id"],
-        "contact": found[0] if found else None,
-        "request": request,
+        "contact": found.contact if found else None,
+        "request": json.dumps({"id": row["id"], "key": key, "contact": fields}) if sent else None,
         "fields": json.dumps(fields),
         "changes": json.dumps(changes),
     }
 
 
-def _named(fields: dict[str, str], account: str | None) -> str:
-    return "|".join((fields.get("firstName", ""), fields.get("lastName", ""), account or "")).casefold()
+def _found(state: Connection, record: tuple[str, str], key: str | None, fields: Contact) -> Row[Any, Any] | None:
+    """Ask for the contact of a record: by its id, its key, its e-mail, its number."""
+    of, by = CONTACT_LINK.c, MIRROR_IDENTIFIER.c
+    known = [(of.source == record[0]) & (of.crm_id == record[1]), of.business_key == key]
+    for rule, name in (("email", "workEmail"), ("phone", "cellPhone")):
+        carrier = select(by.contact).where(by.rule == rule, by.value == fields.get(name))
+        known.append(of.contact.in_(carrier))
+    asked = (state.execute(select(of.contact, of.fields).where(one)).first() for one in known)
+    return next((one for one in asked if one), None)
+
+
+def _digest(fields: Contact) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 if __name__ == "__main__":
