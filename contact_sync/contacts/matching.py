@@ -8,7 +8,7 @@ changes what the next one sees.
 """
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import groupby
@@ -77,10 +77,13 @@ class Matching:
         self._insert(known.lines, "INSERT INTO known BY NAME FROM added")
         self._insert(known.names, "INSERT INTO contact BY NAME FROM added")
 
-    def add_records(self, records: "Hashed") -> None:
+    def add_records(self, records: Iterable["Hashed"]) -> None:
         """Add stored records, as `hashed_records` gives them, each with the key that it was once assigned."""
-        self._insert(records.lines, *sql.ADD_RECORDS)
-        self._insert(records.names, "INSERT INTO contact BY NAME FROM added")
+        for some in records:
+            self._insert(some.lines, "INSERT INTO stored BY NAME FROM added")
+            self._insert(some.names, "INSERT INTO contact BY NAME FROM added")
+        for query in sql.RECALLED:
+            self._connection.execute(query)
 
     def add_members(self, members: pa.Table) -> None:
         """Add whom the records of stored contacts name (`MEMBERS`); only `links` needs it."""

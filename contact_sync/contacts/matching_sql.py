@@ -9,6 +9,7 @@ RULES = "CREATE TYPE rules AS ENUM ('record', 'external', 'key', 'email', 'phone
 TABLES = """
 CREATE TABLE keyed (row BIGINT, rule rules, value VARCHAR, hash UBIGINT);
 CREATE TABLE known (rule rules, hash UBIGINT, contact UBIGINT);
+CREATE TABLE stored (record UBIGINT, contact UBIGINT, business_key VARCHAR, key UBIGINT);
 CREATE TABLE contact (id UBIGINT, name VARCHAR);
 CREATE TABLE person (row BIGINT, first VARCHAR, last VARCHAR);
 CREATE TABLE member (contact UBIGINT, first VARCHAR, last VARCHAR);
@@ -28,10 +29,11 @@ FROM given
 
 NAMES = "SELECT DISTINCT hash(contact) AS id, contact AS name FROM given WHERE contact IS NOT NULL"
 
-ADD_RECORDS = (
-    "INSERT INTO known SELECT 'record', record, contact FROM added WHERE contact IS NOT NULL",
-    """INSERT INTO keyed SELECT row, 'key', business_key, key FROM keyed JOIN added ON hash = record
+RECALLED = (
+    "INSERT INTO known SELECT 'record', record, contact FROM stored WHERE contact IS NOT NULL",
+    """INSERT INTO keyed SELECT row, 'key', business_key, key FROM keyed JOIN stored ON hash = record
         WHERE business_key IS NOT NULL""",
+    "TRUNCATE stored",
 )
 
 MEMBERS = "INSERT INTO member SELECT hash(contact), first, last FROM added"
@@ -40,16 +42,16 @@ SUSPECTS = """
 CREATE OR REPLACE TEMP TABLE suspect AS
 WITH
     carried AS (SELECT hash, count(*) AS n FROM keyed WHERE rule > 'key'::rules GROUP BY hash),
-    stored AS (SELECT hash, count(*) AS n FROM known WHERE rule > 'key'::rules GROUP BY hash),
-    many AS (FROM carried LEFT JOIN stored USING (hash) WHERE carried.n + coalesce(stored.n, 0) >= $threshold),
+    carrying AS (SELECT hash, count(*) AS n FROM known WHERE rule > 'key'::rules GROUP BY hash),
+    many AS (FROM carried LEFT JOIN carrying USING (hash) WHERE carried.n + coalesce(carrying.n, 0) >= $threshold),
     told AS (
         SELECT hash, any_value(rule) AS rule, any_value(value) AS value
         FROM keyed SEMI JOIN many USING (hash) GROUP BY hash
     ),
-    carrying AS (
+    contacts AS (
         SELECT hash, count(DISTINCT contact) AS contacts FROM known SEMI JOIN many USING (hash) GROUP BY hash
     )
-SELECT hash, rule, value, coalesce(contacts, 0) AS contacts FROM told LEFT JOIN carrying USING (hash)
+SELECT hash, rule, value, coalesce(contacts, 0) AS contacts FROM told LEFT JOIN contacts USING (hash)
 """
 
 CARRIERS = """

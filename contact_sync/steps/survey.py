@@ -92,8 +92,7 @@ def _learn(context: SyncContext, matching: Matching, running: Workers) -> None:
     """Tell `matching` what recognises the stored contacts that its rows may be."""
     read = partial(_read, context.store, context.source.name)
     with context.store.reading() as connection:
-        for records in running.map(read, list(stock.wanted(connection, matching, stock.OF_RECORDS))):
-            matching.add_records(records)
+        matching.add_records(running.map(read, list(stock.wanted(connection, matching, stock.OF_RECORDS))))
         for known in running.map(read, list(stock.wanted(connection, matching, stock.OF_CONTACTS))):
             matching.add_known(known)
         matching.add_known(hashed_known(stock.in_flight(connection)))

@@ -29,8 +29,8 @@ def test_stored_contacts_are_found_by_what_recognises_them(
     with open_matching(3) as matching:
         matching.add_rows(hashed_keys(pa.Table.from_pylist(KEYS, schema=ROWS)), PEOPLE.empty_table())
         with store.reading() as connection:
-            for batch in list(stock.wanted(connection, matching, stock.OF_RECORDS)):
-                matching.add_records(hashed_records(stock.read(connection, SOURCE, batch)))
+            wanted = list(stock.wanted(connection, matching, stock.OF_RECORDS))
+            matching.add_records(hashed_records(stock.read(connection, SOURCE, batch)) for batch in wanted)
             for batch in list(stock.wanted(connection, matching, stock.OF_CONTACTS)):
                 matching.add_known(hashed_known(stock.read(connection, SOURCE, batch)))
         assert matching.groups(5).tolist() == [0, 0, 2, 3, 4]
