@@ -43,7 +43,7 @@ class Ledger:
         """Mark a window as not committed, until its next run commits it again; its row stays.
 
         Args:
-            row: The window's row, as it was when this was found; one that was committed anew since stays committed.
+            row: The window's row, as it was looked at; one that was committed anew since stays committed.
             at: The present instant.
             because: Why, for the operator.
             moved_by: How many rows more the CRM counts in it than were read; negative for fewer.
