@@ -1,12 +1,10 @@
 """The demo: a dirty sample CRM, a twin of Genesys Cloud, and the real lineage between them, through Dagster.
 
-What belongs here: the folder of the demo, its environment, and the story that it tells. The pieces are the
-product's own; nothing is faked on the way.
+What belongs here: the story that the demo tells. Its folder is `demo_home`'s, its CRM `demo_crm`'s. The pieces are
+the product's own; nothing is faked on the way.
 """
 
-import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,35 +26,21 @@ from rich.text import Text
 
 from contact_sync.connections import load_connections
 from contact_sync.contacts.schemas import OUTCOMES
-from contact_sync.contacts.window import Frequency, Window
-from contact_sync.demo_crm import CrmKind, SampleCrm, create, open_sample
+from contact_sync.contacts.window import Window
+from contact_sync.demo_crm import CrmKind, SampleCrm, open_sample
+from contact_sync.demo_home import FREQUENCY, MARK, TWIN, environment, is_demo, prepare
 from contact_sync.orchestration.assets import ASSETS
 from contact_sync.orchestration.partitions import span_tags
 from contact_sync.orchestration.retries import RETRY_QUEUE
 from contact_sync.rendering import held_table, runs_table
-from contact_sync.settings import CONFIG_VARIABLE, ConfigurationError, load_settings
+from contact_sync.settings import load_settings
 from contact_sync.simulator.server import TwinServer
-from contact_sync.simulator.settings import TwinSettings
 from contact_sync.steps.context import SyncContext, open_sync, windows_of
 
-FREQUENCY = Frequency.THIRTY_MINUTES
 HISTORY = timedelta(days=1)
 QUIET = 2 * FREQUENCY.length  # after the changes nothing happens: the grace period of deletes
-TWIN = TwinSettings(requests_per_minute=100_000)
 
-_MARK = "environment"
 _SILENT = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_DAGSTER_YAML = """\
-telemetry: {enabled: false}
-nux: {enabled: false}
-concurrency: {pools: {granularity: op, default_limit: 1}}
-run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
-python_logs: {managed_python_loggers: [contact_sync], python_log_level: INFO}
-"""
-_WORKSPACE_YAML = """\
-load_from:
-  - python_module: {module_name: contact_sync.definitions, location_name: contact_sync}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +76,7 @@ class DemoResult:
 
     def report(self) -> RenderableType:
         """Return the report for a person."""
-        environment = shlex.quote(f"{self.home}/{_MARK}")
+        environment = shlex.quote(f"{self.home}/{MARK}")
         runs = (*self.episodes, self.retry)
         return Group(
             runs_table([(run.title, run.counts, run.requests, run.seconds) for run in runs]),
@@ -123,7 +107,7 @@ def run_demo(home: Path, contacts: int, console: Console, crm: CrmKind = CrmKind
     with (
         TwinServer(TWIN) as twin,
         open_sample(home) as sample,
-        _environment(home, twin, sample),
+        environment(home, twin, sample),
         _dagster(home) as instance,
     ):
         console.print(f"Sample CRM: {contacts:,} contacts of the last day in {sample.place}", highlight=False)
@@ -143,21 +127,6 @@ def run_demo(home: Path, contacts: int, console: Console, crm: CrmKind = CrmKind
         return DemoResult(episodes, retry, dict(reasons.most_common()), *held, str(home))
 
 
-def prepare(home: Path, contacts: int, history: Window, crm: CrmKind = CrmKind.SQL) -> None:
-    """Make the folder of the demo anew: sample CRM, settings, Dagster's own folder."""
-    if home.exists():
-        if any(home.iterdir()) and not _is_demo(home):
-            raise ConfigurationError(f"{home} holds something that is no demo: choose another folder with --home")
-        shutil.rmtree(home)
-    (home / "dagster").mkdir(mode=0o700, parents=True)
-    home.chmod(0o700)
-    # Written first: a demo that is interrupted from here on can be replaced by the next.
-    _write_environment(home, _variables(home, history.start))
-    (home / "dagster" / "dagster.yaml").write_text(_DAGSTER_YAML)
-    (home / "workspace.yaml").write_text(_WORKSPACE_YAML)
-    create(home, crm, contacts, history)
-
-
 def _command() -> str:
     """Return how `contact-sync` of this environment is called from here."""
     path = Path(sys.executable).with_name("contact-sync")
@@ -165,19 +134,13 @@ def _command() -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _is_demo(home: Path) -> bool:
-    """Tell whether the folder is ours to replace: `environment` is also what others call a file."""
-    mark = home / _MARK
-    return mark.is_file() and mark.read_bytes().startswith(f"{CONFIG_VARIABLE}=".encode())
-
-
 def serve_ui(home: Path, port: int, console: Console) -> None:
     """Serve the demo's Dagster UI and daemon until interrupted, while the sample CRM lives on."""
-    if not _is_demo(home):
+    if not is_demo(home):
         end = FREQUENCY.floor(datetime.now(UTC))
         prepare(home, 5000, Window(end - HISTORY, end))
     snapshot = home / "twin.json"
-    with TwinServer(TWIN) as twin, open_sample(home) as sample, _environment(home, twin, sample):
+    with TwinServer(TWIN) as twin, open_sample(home) as sample, environment(home, twin, sample):
         if snapshot.is_file():
             twin.store.load(snapshot)
         console.print(f"Dagster UI: http://127.0.0.1:{port}   (Ctrl-C ends it)", highlight=False)
@@ -208,45 +171,6 @@ def _live(crm: SampleCrm, stopped: threading.Event) -> None:
         if stopped.wait((end - datetime.now(UTC)).total_seconds()):
             return
         crm.live(Window(start, end), int(start.timestamp()))
-
-
-def _variables(home: Path, start: datetime) -> dict[str, str]:
-    folder = home.resolve()
-    client, secret = next(iter(TWIN.clients.items()))
-    return {
-        CONFIG_VARIABLE: f"{folder}/contact_sync.yaml",
-        "CONTACT_SYNC_SYNC__START": start.isoformat(),
-        "CONTACT_SYNC_SYNC__FREQUENCY": FREQUENCY.value,
-        "CONTACT_SYNC_STATE_URL": f"sqlite:///{folder}/state.db",
-        "CONTACT_SYNC_FRAMES": f"{folder}/frames",
-        "GENESYS_CLIENT_ID": client,
-        "GENESYS_CLIENT_SECRET": secret,
-        "GENESYS_BASE_URL": "http://127.0.0.1:8080",
-        "DAGSTER_HOME": f"{folder}/dagster",
-    }
-
-
-def _write_environment(home: Path, variables: Mapping[str, str]) -> None:
-    (home / _MARK).write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()))
-
-
-@contextmanager
-def _environment(home: Path, twin: TwinServer, crm: SampleCrm) -> Iterator[None]:
-    """Put the demo's settings into the environment, and take them out again."""
-    words = shlex.split((home / _MARK).read_text())
-    variables = {**dict(word.split("=", 1) for word in words), **crm.environment}
-    _write_environment(home, variables)
-    variables["GENESYS_BASE_URL"] = twin.base_url
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

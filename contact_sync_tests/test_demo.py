@@ -22,6 +22,7 @@ from contact_sync import demo
 from contact_sync.cli import app
 from contact_sync.contacts.schemas import OUTCOMES
 from contact_sync.demo import DemoResult, run_demo
+from contact_sync.demo_home import FREQUENCY, TWIN
 from contact_sync.orchestration.assets import ASSETS
 from contact_sync.settings import ConfigurationError
 from contact_sync.simulator.store import TwinStore
@@ -106,7 +107,7 @@ def test_deletes_wait_and_a_retry_sends_them_once_their_time_has_come(ran: Demo)
 
 
 def test_the_twin_holds_what_the_demo_says(ran: Demo) -> None:
-    store = TwinStore(demo.TWIN)
+    store = TwinStore(TWIN)
     store.load(ran.home / "twin.json")
     with closing(sqlite3.connect(ran.home / "state.db")) as connection:
         [linked] = connection.execute("SELECT count(DISTINCT contact) FROM contact_link").fetchone()
@@ -156,7 +157,7 @@ def test_only_the_owner_can_read_it(ran: Demo) -> None:
 
 def test_a_second_demo_starts_clean(ran: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget_environment(monkeypatch)
-    monkeypatch.setattr(demo, "HISTORY", demo.FREQUENCY.length)
+    monkeypatch.setattr(demo, "HISTORY", FREQUENCY.length)
     home = tmp_path / "again"
     shutil.copytree(ran.home, home)
     (home / "leftover").touch()
@@ -194,7 +195,7 @@ def test_the_same_people_in_a_twin_of_another_crm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crm: str, name: str
 ) -> None:
     forget_environment(monkeypatch)
-    monkeypatch.setattr(demo, "HISTORY", demo.FREQUENCY.length)
+    monkeypatch.setattr(demo, "HISTORY", FREQUENCY.length)
     home = tmp_path / crm
     done = CliRunner().invoke(app, ["demo", "--home", str(home), "--contacts", "100", "--crm", crm, "--json"])
     assert done.exit_code == 0

@@ -37,6 +37,10 @@ class Places:
         hashes = hashed(ids)
         self._add(hashes, np.full(len(hashes), _NOWHERE), micros_of(found_at))
 
+    def keys(self) -> Hashes:
+        """Return the hashes of the records' ids, sorted."""
+        return self._collapsed()[0]
+
     def count(self, span: Window) -> int:
         """Return how many records were last seen within a span."""
         stamps = self._collapsed()[1]

@@ -4,6 +4,7 @@ What belongs here: reads and writes of the ledger, each one transaction. When a 
 judgement, what a committed one means the delivery's.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from contact_sync.state.bulk import upsert
 from contact_sync.state.database import transaction
 from contact_sync.state.tables import LATE_ROWS, WINDOW_LEDGER
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 
 _L = WINDOW_LEDGER.c
 
@@ -34,27 +35,41 @@ class Ledger:
             old = _one(connection, _of(row["source"], Window(row["window_start"], row["window_end"])))
             same = old is not None and old["digest"] == row["digest"]
             left = (old["moved_by"] if old["reopened_at"] else old["unexplained"]) if old and same else 0
-            upsert(connection, WINDOW_LEDGER, [row | {"reopened_at": None, "moved_by": 0, "unexplained": left}])
+            upsert(
+                connection, WINDOW_LEDGER, [dict(row) | {"reopened_at": None, "moved_by": 0, "unexplained": left}]
+            )
 
-    def reopen(self, source: str, window: Window, at: datetime, because: str, moved_by: int = 0) -> None:
-        """Mark a window as not committed, until its next run commits it again; the row stays.
+    def reopen(self, row: Row, at: datetime, because: str, moved_by: int = 0) -> None:
+        """Mark a window as not committed, until its next run commits it again; its row stays.
 
         Args:
-            source: The source's name.
-            window: The window.
+            row: The window's row, as it was looked at; one that was committed anew since stays committed.
             at: The present instant.
             because: Why, for the operator.
             moved_by: How many rows more the CRM counts in it than were read; negative for fewer.
         """
+        its = (_L.source, _L.window_start, _L.window_end, _L.committed_at)
         marked = {"reopened_at": at, "reopened_because": because, "moved_by": moved_by}
         with transaction(self._engine) as connection:
-            connection.execute(update(WINDOW_LEDGER).where(*_key(source, window)).values(**marked))
+            connection.execute(
+                update(WINDOW_LEDGER).where(*(column == row[column.name] for column in its)).values(**marked)
+            )
 
     def committed(self, source: str) -> list[Window]:
         """Return the windows of `source` that are committed; reopened ones are not."""
         query = select(_L.window_start, _L.window_end).where(_L.source == source, _L.reopened_at.is_(None))
         with transaction(self._engine) as connection:
             return [Window(start, end) for start, end in connection.execute(query)]
+
+    def reopened(self, source: str) -> dict[Window, str]:
+        """Return the windows of `source` that are reopened, in order, and why."""
+        query = (
+            select(_L.window_start, _L.window_end, _L.reopened_because)
+            .where(_L.source == source, _L.reopened_at.is_not(None))
+            .order_by(_L.window_start)
+        )
+        with transaction(self._engine) as connection:
+            return {Window(start, end): because for start, end, because in connection.execute(query)}
 
     def row(self, source: str, window: Window) -> Row | None:
         """Return the row of a window, reopened or not; None if it was never committed."""
@@ -118,12 +133,9 @@ class Ledger:
             return timedelta(seconds=connection.execute(query).scalar_one() or 0)
 
 
-def _key(source: str, window: Window) -> tuple[Any, ...]:
-    return _L.source == source, _L.window_start == window.start, _L.window_end == window.end
-
-
 def _of(source: str, window: Window) -> Select[Any]:
-    return select(WINDOW_LEDGER).where(*_key(source, window))
+    key = (_L.source == source, _L.window_start == window.start, _L.window_end == window.end)
+    return select(WINDOW_LEDGER).where(*key)
 
 
 def _one(connection: Connection, query: Select[Any]) -> Row | None:

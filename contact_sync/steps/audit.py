@@ -63,11 +63,10 @@ def audit(context: SyncContext) -> Audited:
     if moved:  # records change while the windows are counted: what moved is counted once more
         moved = look.moved({window: rows[window] for window in moved})
     found = {window: _reason(by - rows[window]["unexplained"]) for window, by in moved.items()}
-    found |= dict.fromkeys(look.seen.unknown, "its frame is missing, or was read again and not delivered")
+    unknown = [window for window in look.seen.unknown if window in rows]
+    found |= dict.fromkeys(unknown, "its frame is missing, or was read again and not delivered")
     for window, because in found.items():
-        context.store.ledger.reopen(
-            context.source.name, window, context.clock(), because, moved_by=moved.get(window, 0)
-        )
+        context.store.ledger.reopen(rows[window], context.clock(), because, moved.get(window, 0))
     return Audited(len(rows), found, look.read, look.open)
 
 
@@ -100,7 +99,7 @@ class _Look:
         now = context.source.server_time() or context.clock()
         if self._known_to is None:
             rows = _committed(context)
-            self.seen = seen_in(context, rows)
+            self.seen = seen_in(context, rows, min(row["window_start"] for row in rows))
             self.open = [*_gaps(context, rows), *self.seen.unknown]
             self._known_to = max(row["window_end"] for row in rows)
             if now - self._known_to > _BEHIND * context.settings.sync.frequency.length + settle_of(context):

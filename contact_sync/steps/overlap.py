@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 
+from contact_sync.contacts.places import hashed
 from contact_sync.contacts.window import Window, uncovered
 from contact_sync.crm.source import Change
 from contact_sync.steps.context import SyncContext
@@ -44,15 +46,17 @@ class Overlap:
         rows = context.store.ledger.rows(context.source.name, since)
         own = [row for row in rows if window_of(row) == window]
         self._before = [row for row in rows if row["window_start"] < window.start and row not in own]
-        self._seen = seen_in(context, self._before)
+        self._seen = seen_in(context, self._before, since)
+        self._known = self._seen.places.keys()
         self._own = Seen()
-        for row in own:  # reopened, or only run again: what is new in it has come late
-            self._own.add(context, window, max(row["committed_at"], context.clock()))
+        if own:  # reopened, or only run again: what is new in it has come late
+            self._own.add(context, window, not_after=context.clock(), since=window.start)
         self.late = Late()
 
     def taken_in(self, piece: pd.DataFrame, read_at: datetime) -> pd.DataFrame:
         """Return rows of the window itself; their records have left the overlap, if they were in it."""
-        self._seen.places.add(piece["crm_id"], piece["modified_at"], read_at)
+        moved = piece[np.isin(hashed(piece["crm_id"]), self._known)]
+        self._seen.places.add(moved["crm_id"], moved["modified_at"], read_at)
         if not self._own.read_at:
             return piece
         new = ~self._own.places.holds(piece["crm_id"], piece["modified_at"])

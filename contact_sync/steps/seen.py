@@ -39,8 +39,8 @@ class Seen:
     read_at: dict[Window, datetime] = field(default_factory=dict)
     unknown: list[Window] = field(default_factory=list)
 
-    def add(self, context: SyncContext, window: Window, not_after: datetime) -> None:
-        """Add the frame of a window, unless it was read after an instant."""
+    def add(self, context: SyncContext, window: Window, not_after: datetime, since: datetime) -> None:
+        """Add the places from an instant on that the frame of a window tells, unless it was read after another."""
         places = self.places
         try:
             for piece in context.frames.pieces("crm_delta", window, _COLUMNS):
@@ -50,7 +50,8 @@ class Seen:
                     return
                 self.read_at[window] = read_at
                 from_crm = piece[~piece["version"].str.startswith(GONE)]
-                places.add(from_crm["crm_id"], _stamps(from_crm), read_at)
+                stamps = _stamps(from_crm)
+                places.add(from_crm["crm_id"][stamps >= since], stamps[stamps >= since], read_at)
         except StateError:
             self.unknown.append(window)
 
@@ -59,12 +60,15 @@ class Seen:
         return max((at for window, at in self.read_at.items() if instant in window), default=instant)
 
 
-def seen_in(context: SyncContext, rows: Iterable[Mapping[str, Any]]) -> Seen:
-    """Return what the frames of windows tell, given their rows of the ledger; reopened ones are left out."""
+def seen_in(context: SyncContext, rows: Iterable[Mapping[str, Any]], since: datetime) -> Seen:
+    """Return what the frames of windows tell of the time from an instant on, given their rows of the ledger.
+
+    Reopened ones are left out.
+    """
     seen = Seen()
     for row in rows:
         if not row["reopened_at"]:
-            seen.add(context, window_of(row), row["committed_at"])
+            seen.add(context, window_of(row), row["committed_at"], since)
     return seen
 
 

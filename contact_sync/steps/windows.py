@@ -11,7 +11,6 @@ from typing import Any
 from contact_sync.contacts.window import Window, uncovered
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.lag import overlap_of, settle_of
-from contact_sync.steps.seen import window_of
 
 Row = Mapping[str, Any]
 
@@ -52,22 +51,17 @@ def windows_now(context: SyncContext, since: datetime | None = None, under_way: 
             and lag are of all windows.
         under_way: Windows that are being synced: no gaps.
     """
-    sync, now = context.settings.sync, context.clock()
-    rows = context.store.ledger.rows(context.source.name, sync.first_window_start)
-    settle = settle_of(context)
+    sync, now, ledger = context.settings.sync, context.clock(), context.store.ledger
+    name, settle = context.source.name, settle_of(context)
     closed = sync.frequency.floor(now - settle)
     due = Window(sync.first_window_start, closed) if closed > sync.first_window_start else None
-    committed = [window_of(row) for row in rows if not row["reopened_at"]]
+    committed, reopened = ledger.committed(name), ledger.reopened(name)
     lag = now - max((window.end for window in committed), default=sync.first_window_start)
-    shown = [row for row in rows if row["window_end"] > (since or now - sync.audited)]
+    shown = ledger.rows(name, since or now - sync.audited)
     return Standing(
         windows=shown,
-        gaps=uncovered(due, [*map(window_of, rows), *under_way]) if due else [],
-        reopened={
-            window: row["reopened_because"]
-            for row in rows
-            if row["reopened_at"] and (window := window_of(row)) not in under_way
-        },
+        gaps=uncovered(due, [*committed, *reopened, *under_way]) if due else [],
+        reopened={window: why for window, why in reopened.items() if window not in under_way},
         lag=lag,
         keeps_up=lag <= 2 * sync.frequency.length + settle,
         settle=settle,

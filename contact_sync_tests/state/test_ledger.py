@@ -1,6 +1,7 @@
 """The window ledger on both databases: committed, reopened, committed again, and how late rows were."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -25,24 +26,25 @@ def commit(ledger: Ledger, window: Window = WINDOW, digest: str = "d") -> None:
     ledger.commit(key | counts | rest)
 
 
-def row(ledger: Ledger) -> dict[str, object]:
+def row(ledger: Ledger) -> dict[str, Any]:
     found = ledger.row("crm", WINDOW)
     assert found
-    return found
+    return dict(found)
 
 
 def test_a_reopened_window_keeps_its_row_and_is_committed_no_more(ledger: Ledger) -> None:
     commit(ledger)
     commit(ledger, LATER)
-    ledger.reopen("crm", WINDOW, moment(90), "two rows more", moved_by=2)
+    ledger.reopen(row(ledger), moment(90), "two rows more", moved_by=2)
     assert ledger.committed("crm") == [LATER]
+    assert ledger.reopened("crm") == {WINDOW: "two rows more"}
     assert row(ledger)["rows_read"] == 3
     assert (row(ledger)["reopened_at"], row(ledger)["reopened_because"]) == (moment(90), "two rows more")
 
 
 def test_committed_again_it_tells_why_it_was_reopened_last(ledger: Ledger) -> None:
     commit(ledger)
-    ledger.reopen("crm", WINDOW, moment(90), "two rows more")
+    ledger.reopen(row(ledger), moment(90), "two rows more")
     commit(ledger, digest="e")
     assert ledger.committed("crm") == [WINDOW]
     assert (row(ledger)["reopened_at"], row(ledger)["reopened_because"]) == (None, "two rows more")
@@ -51,7 +53,7 @@ def test_committed_again_it_tells_why_it_was_reopened_last(ledger: Ledger) -> No
 @pytest.mark.parametrize(("digest", "left"), [("d", 2), ("e", 0)])
 def test_what_reading_again_did_not_explain_stays_on_record(ledger: Ledger, digest: str, left: int) -> None:
     commit(ledger)
-    ledger.reopen("crm", WINDOW, moment(90), "two rows more", moved_by=2)
+    ledger.reopen(row(ledger), moment(90), "two rows more", moved_by=2)
     commit(ledger, digest=digest)
     assert row(ledger)["unexplained"] == left
     commit(ledger, digest=digest)
@@ -60,10 +62,19 @@ def test_what_reading_again_did_not_explain_stays_on_record(ledger: Ledger, dige
     assert row(ledger)["unexplained"] == 0
 
 
+def test_what_was_committed_since_it_was_looked_at_stays_committed(ledger: Ledger) -> None:
+    commit(ledger)
+    before = row(ledger)
+    ledger.commit(before | {"committed_at": moment(95)})
+    ledger.reopen(before, moment(96), "two rows more")
+    assert ledger.committed("crm") == [WINDOW]
+
+
 def test_another_crms_windows_are_not_touched(ledger: Ledger) -> None:
     commit(ledger)
-    ledger.reopen("other", WINDOW, moment(90), "two rows more")
+    ledger.reopen(row(ledger) | {"source": "other"}, moment(90), "two rows more")
     assert ledger.committed("crm") == [WINDOW]
+    assert ledger.reopened("crm") == {}
     assert ledger.rows("other", moment(0)) == []
 
 
