@@ -107,12 +107,14 @@ def read(connection: Connection, source: str, batch: Batch) -> pa.Table:
     """Return a batch: a table of `RECORDS`, those of `source`, or of `KNOWN`."""
     thin = _THIN[batch.name]
     query = thin.query
-    if batch.name in OF_RECORDS:
-        query = query.where(thin.table.c.source == source)
     if batch.values is not None:
         query = query.where(among(connection, thin.column, batch.values))
     if batch.between:
         query = query.where(_lies_between(connection, thin.table, *batch.between))
+    if batch.name in OF_RECORDS:
+        of = thin.table.c.source
+        # Of an expression there is no index, by which each batch would read all of a source.
+        query = query.where((func.coalesce(of, "") if batch.between else of) == source)
     return _read(connection, query, RECORDS if batch.name in OF_RECORDS else KNOWN)
 
 
