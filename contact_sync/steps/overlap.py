@@ -65,12 +65,9 @@ class Overlap:
 
     def changes(self) -> Iterator[list[Change]]:
         """Yield the changes of those parts of the overlap in which the CRM counts more rows than were read."""
-        source, places = self._context.source, self._seen.places
         for part in self._parts():
-            if part.start < self._context.settings.sync.first_window_start or source.count(part) > places.count(
-                part
-            ):
-                yield from map(list, source.changes(part))
+            if self._has_more(part):
+                yield from map(list, self._context.source.changes(part))
 
     def unknown(self, piece: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of the overlap that no committed window has, and note how late they are."""
@@ -95,6 +92,11 @@ class Overlap:
         rows.loc[back, "version"] += STAMPED + own
         rows.loc[back, "modified_at"] = rows.loc[back, "crm_id"].map(lambda one: ages[one][0])
         return rows
+
+    def _has_more(self, part: Window) -> bool:
+        """Tell whether the CRM has more rows there than are known, or nobody ever reads them."""
+        first = self._context.settings.sync.first_window_start
+        return part.start < first or self._context.source.count(part) > self._seen.places.count(part)
 
     def _parts(self) -> Iterator[Window]:
         """Yield what lies in one window each, without windows that are open: those are read by their own run."""
