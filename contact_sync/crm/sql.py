@@ -31,6 +31,12 @@ EXAMPLES = 50
 MAX_IDS = 500
 """Ids of one query: what one IN list holds without trouble on any database."""
 
+BLIND = (
+    "the CRM user cannot see open transactions of others, so only the settle delay guards against late commits; "
+    "grant it pg_read_all_stats"
+)
+"""What is said of a user of PostgreSQL without that role."""
+
 _POSTGRES_HORIZON = sa.text(
     "SELECT least(clock_timestamp(), (SELECT min(xact_start) FROM pg_stat_activity"
     " WHERE backend_xid IS NOT NULL AND datname = current_database())),"
@@ -104,12 +110,17 @@ class SqlSource:
         settled, sees_writers = self._database.read(_POSTGRES_HORIZON)[0]
         if not (sees_writers or self._said_blind):
             self._said_blind = True
-            _log.warning(
-                "the CRM user cannot see open transactions of others, so only the settle delay guards against "
-                "late commits; grant it pg_read_all_stats"
-            )
+            _log.warning(BLIND)
         horizon: datetime = settled.astimezone(UTC) - self._settle
         return horizon
+
+    def sees_writers(self) -> bool:
+        """Tell whether open transactions hold the horizon back, as far as the database can tell of them at all.
+
+        Raises:
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        return self._database.dialect != "postgresql" or bool(self._database.read(_POSTGRES_HORIZON)[0][1])
 
     def server_time(self) -> datetime | None:
         """Return the time of the CRM's own clock, in UTC; None for a database that is not asked for it.

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from contact_sync.connections import load_connections
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import CrmConfigurationError, CrmError
+from contact_sync.crm.sql import BLIND, SqlSource
 from contact_sync.genesys.errors import GenesysError, GenesysFatalError
 from contact_sync.settings import ConfigurationError, config_path, load_settings
 from contact_sync.state.database import StateError, database_exists, database_version, open_database
@@ -74,6 +75,8 @@ def _crm(case: Case) -> Iterator[Check]:
         pass
     case.source = source
     yield ok("crm", f"{settings.crm.kind.place} has every field that is read")
+    if isinstance(source, SqlSource) and not source.sees_writers():
+        yield Check("crm", "warn", BLIND)
 
 
 def _crm_clock(case: Case) -> Iterator[Check]:

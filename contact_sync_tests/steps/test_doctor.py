@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from contact_sync.crm.sql import SqlSource
 from contact_sync.state.database import open_database
@@ -182,3 +183,24 @@ def test_a_state_database_that_cannot_be_used_leaves_the_rest_to_be_examined(
     assert failed.says.startswith(line)
     assert "p4ss" not in failed.says
     assert verdicts(checks, "skipped") == []
+
+
+def test_a_user_of_postgresql_who_sees_no_writers_is_told_of(
+    project: Project, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = [row[1] for row in project.crm("PRAGMA table_info(contacts)")]
+    crm = sa.create_engine(postgres_url, poolclass=sa.NullPool)
+    with crm.begin() as connection:
+        types = {"updated_at": "timestamptz"}
+        listed = ", ".join(f"{name} {types.get(name, 'text')}" for name in columns)
+        connection.execute(sa.text(f"CREATE TABLE contacts ({listed})"))
+        connection.execute(sa.text("CREATE ROLE looker LOGIN; GRANT SELECT ON contacts TO looker"))
+    monkeypatch.setenv("CONTACT_SYNC_CRM_URL", postgres_url)
+    assert verdicts(found(), "warn") == []
+    looker = sa.make_url(postgres_url).set(username="looker").render_as_string(hide_password=False)
+    monkeypatch.setenv("CONTACT_SYNC_CRM_URL", looker)
+    checks = found()
+    assert verdicts(checks, "warn") == ["crm"]
+    assert any("grant it pg_read_all_stats" in check.says for check in checks)
+    with crm.begin() as connection:
+        connection.execute(sa.text("DROP OWNED BY looker; DROP ROLE looker"))
