@@ -146,6 +146,30 @@ def test_a_token_goes_to_salesforces_hosts_only(server: Scripted, instance: str 
     assert "evil" not in str(refused)
 
 
+@pytest.mark.parametrize(
+    ("instance", "trusted"),
+    [
+        ("https://acme.my.salesforce.com", True),
+        ("https://acme--dev.sandbox.my.salesforce.com/", True),
+        ("https://eu42.salesforce.com", True),
+        ("https://acme.my.salesforce.com:8443", True),
+        ("https://evil.example", False),
+        ("https://salesforce.com.evil.example", False),
+        ("https://evilsalesforce.com", False),
+        ("http://acme.my.salesforce.com", False),
+        ("http://127.0.0.1:8080", False),
+        ("https://localhost", False),
+    ],
+)
+def test_an_organisation_of_salesforce_lives_on_salesforces_hosts(instance: str, trusted: bool) -> None:  # noqa: FBT001 -- parametrized
+    login = tokens("https://acme.my.salesforce.com")
+    if trusted:
+        assert login._instance(instance) == instance.rstrip("/")
+        return
+    with pytest.raises(CrmConfigurationError, match="is not Salesforce's"):
+        login._instance(instance)
+
+
 @pytest.mark.parametrize("token", ["", "a\nb", "tökén", None, 7])
 def test_a_token_that_cannot_be_sent_is_none(server: Scripted, token: object) -> None:
     server.script.append(Reply(200, {"access_token": token, "instance_url": server.url}))

@@ -129,6 +129,14 @@ def test_a_page_of_results_that_is_lost_is_read_again(
     assert org.trouble.hits[kind] == 1
 
 
+def test_results_that_lack_a_page_are_no_results(org: SalesforceServer, source: SalesforceSource) -> None:
+    fill(org, 350)
+    org.trouble.plan("page_skipped", after=1, path="/results")
+    with pytest.raises(CrmUnavailableError, match="promised 350 rows and gave 250"):
+        read(source)
+    assert len(org.org.jobs) == 0
+
+
 def test_a_job_that_fails_is_told_and_deleted(org: SalesforceServer, source: SalesforceSource) -> None:
     fill(org, 350)
     org.trouble.plan("job_failed")

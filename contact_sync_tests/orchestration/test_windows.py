@@ -7,10 +7,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from contact_sync.contacts.window import Window
+from contact_sync.orchestration import assets
 from contact_sync.orchestration.build import build_definitions
 from contact_sync.orchestration.resources import ALLOW_DELETES, sync_resource
 from contact_sync.orchestration.sensors import build_gap_sensor
 from contact_sync.settings import load_settings
+from contact_sync.steps.context import SyncContext
+from contact_sync.steps.extract import extract
 from contact_sync_tests.orchestration.harness import checks, failures, metadata, run
 from contact_sync_tests.project import FREQUENCY, Project, opened_project
 
@@ -108,3 +112,19 @@ def test_a_crm_that_is_away_fails_both_in_one_line(
     for job in ("audit_windows", "reconcile_keys"):
         [line] = failures(execute(instance, job)).values()
         assert line.startswith("the CRM database could not be read")
+
+
+def test_a_run_waits_for_its_newest_window_and_follows_the_feed_once_before_it_reads(
+    recent: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(assets, "await_closed", lambda _, window: done.append(window))
+    monkeypatch.setattr(assets, "follow_feed", lambda _: done.append("feed"))
+
+    def watched(opened: SyncContext, window: Window) -> None:
+        done.append("window")
+        extract(opened, window)
+
+    monkeypatch.setattr(assets, "extract", watched)
+    assert run(instance, recent.span(0, 2), "crm_delta").success
+    assert done == [recent.window(1), "feed", "window", "window"]

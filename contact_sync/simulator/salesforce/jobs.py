@@ -96,8 +96,8 @@ class Jobs:
             job.state = "JobComplete" if job.polls > self._settings.job_polls else "InProgress"
         return job
 
-    def results(self, job_id: str, locator: str, max_records: int | None) -> Results:
-        """Return a page of results.
+    def results(self, job_id: str, locator: str, max_records: int | None, *, skip: bool = False) -> Results:
+        """Return a page of results; `skip` leaves it out and returns the one after it.
 
         Raises:
             ApiError: 404 for another job, 400 for one that is not complete.
@@ -105,8 +105,9 @@ class Jobs:
         job = self._get(job_id)
         if job.state != "JobComplete":
             raise ApiError(400, "INVALIDJOBSTATE", "The job is not complete.")
-        start = int(locator) if locator.isdigit() else 0
-        rows = job.found.rows[start : start + min(max_records or self._settings.job_rows, self._settings.job_rows)]
+        size = min(max_records or self._settings.job_rows, self._settings.job_rows)
+        start = (int(locator) if locator.isdigit() else 0) + (size if skip else 0)
+        rows = job.found.rows[start : start + size]
         text = io.StringIO()
         writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(".".join(column.path) for column in job.found.columns)
