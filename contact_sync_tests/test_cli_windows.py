@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from contact_sync import cli, console
 from contact_sync_tests.project import FREQUENCY, Project, opened_project
 
-MORE = "the CRM counts 1 row more than were read"
+MORE = "the CRM has 1 row that was not read"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ a span are as many as the rows that the CRM would give there if nothing had come
 64-bit X: the bookkeeping. Which readings count is for the caller to say.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -55,6 +56,12 @@ class Places:
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         found: NDArray[np.bool_] = (keys[at] == wanted) & (stamps[at] == micros_of(modified_at))
         return found
+
+    def lacking(self, stamps: Sequence[tuple[str, datetime]]) -> int:
+        """Count the records, each with its time of change, that were not last seen just there."""
+        ids, instants = zip(*stamps, strict=True)
+        known = self.holds(pd.Series(ids, dtype=object), pd.Series(instants, dtype="datetime64[us, UTC]"))
+        return int(np.count_nonzero(~known))
 
     def _add(self, hashes: Hashes, stamps: Micros, read: Micros) -> None:
         self._pieces.append((hashes, stamps, read))

@@ -19,7 +19,7 @@ from contact_sync.crm.dynamics_settings import Dynamics
 from contact_sync.crm.dynamics_tokens import AppCredentials, EntraTokens
 from contact_sync.crm.dynamics_unlisted import UnlistedColumns
 from contact_sync.crm.http import Http
-from contact_sync.crm.source import Change, CrmUnavailableError, Deletions
+from contact_sync.crm.source import Change, CrmUnavailableError, Deletions, Stamp
 
 __all__ = ["AppCredentials", "Dynamics", "DynamicsSource"]
 
@@ -137,6 +137,25 @@ class DynamicsSource:
             CrmUnavailableError: Dataverse cannot be reached.
         """
         return self._counts.within(window)["n"]
+
+    def stamps(self, window: Window) -> Iterator[Sequence[Stamp]]:
+        """Yield ids and times of change of what `changes(window)` would yield now, page by page.
+
+        Raises:
+            CrmConfigurationError: A privilege is missing.
+            CrmUnavailableError: Dataverse cannot be reached.
+        """
+        start, end = seconds_of(window)
+        if start == end:
+            return
+        options = {
+            "$select": "contactid,modifiedon",
+            "$filter": within(start, end),
+            "$orderby": "modifiedon asc,contactid asc",
+        }
+        for page in self._api.pages(self._api.url("contacts", options), f"odata.maxpagesize={self._page_size}"):
+            if stamps := [(_text(row, "contactid"), _instant(row)) for row in rows_of(page)]:
+                yield stamps
 
     def living(self) -> Iterator[Sequence[str]]:
         """Yield the ids of all active contacts, page by page.

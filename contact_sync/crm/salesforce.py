@@ -25,7 +25,7 @@ from contact_sync.crm.salesforce_query import Queries, TooManyRowsError
 from contact_sync.crm.salesforce_rows import ID, PARENT_STAMP, STAMP, Layout, Row
 from contact_sync.crm.salesforce_settings import Salesforce
 from contact_sync.crm.salesforce_soql import Soql
-from contact_sync.crm.source import Change, CrmConfigurationError, CrmUnavailableError, Deletions
+from contact_sync.crm.source import Change, CrmConfigurationError, CrmUnavailableError, Deletions, Stamp
 
 MAX_IDS = 200
 """Ids of one query: its address must not grow too long."""
@@ -137,6 +137,18 @@ class SalesforceSource:
             CrmUnavailableError: Salesforce cannot be reached, or the day's requests are used up.
         """
         return sum(map(self._queries.count, self._parts(window)))
+
+    def stamps(self, window: Window) -> Iterator[Sequence[Stamp]]:
+        """Yield ids and times of change of what `changes(window)` would yield now, page by page.
+
+        Raises:
+            CrmConfigurationError: A field, object or permission that the settings name is missing.
+            CrmUnavailableError: Salesforce cannot be reached, or the day's requests are used up.
+        """
+        layout = self._layout
+        for part in self._parts(window):
+            for page in self._read(part.selecting(layout.stamps)):
+                yield [(str(row[ID]), layout.modified_at(row)) for row in page]
 
     def living(self) -> Iterator[Sequence[str]]:
         """Yield the ids of all records outside of the recycle bin, page by page.

@@ -43,14 +43,19 @@ class Layout:
         keys += [PARENT_STAMP] if self.with_parent else []
         return tuple(dict.fromkeys([*keys, *self.fields]))
 
-    def change(self, row: Row) -> Change:
-        """Return a row as the change that it is.
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """The paths that tell which record it is, and how new."""
+        return (ID, STAMP, PARENT_STAMP) if self.with_parent else (ID, STAMP)
 
-        It is as new as the newer of the record and, with `with_parent`, its account: that is its version.
-        """
-        modified_at = stamp_of(row[STAMP])
-        if self.with_parent and row[PARENT_STAMP]:
-            modified_at = max(modified_at, stamp_of(row[PARENT_STAMP]))
+    def modified_at(self, row: Row) -> datetime:
+        """Return how new a row is: as the newer of the record and, with `with_parent`, its account."""
+        own = stamp_of(row[STAMP])
+        return max(own, stamp_of(row[PARENT_STAMP])) if self.with_parent and row[PARENT_STAMP] else own
+
+    def change(self, row: Row) -> Change:
+        """Return a row as the change that it is; how new it is is its version."""
+        modified_at = self.modified_at(row)
         gone = row[DELETED] == "true"
         survivor = row.get(SURVIVOR) if gone else None
         return Change(

@@ -37,6 +37,10 @@ class Soql:
         """Return the query with further conditions."""
         return replace(self, where=(*self.where, *conditions))
 
+    def selecting(self, fields: Sequence[str]) -> "Soql":
+        """Return the query of other fields."""
+        return replace(self, fields=fields)
+
     def unordered(self) -> "Soql":
         """Return the query without an order."""
         return replace(self, order=())

@@ -70,6 +70,10 @@ class Deletions:
     token: str | None
 
 
+Stamp = tuple[str, datetime]
+"""A record's id and the time of its change, as `changes` gives them."""
+
+
 class CrmSource(Protocol):
     """Where contacts come from. Restartable; the order of changes is not promised."""
 
@@ -111,6 +115,15 @@ class CrmSource(Protocol):
 
     def count(self, window: Window) -> int:
         """Return how many changes `changes(window)` would yield now; they are counted by the CRM, not read.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        ...
+
+    def stamps(self, window: Window) -> Iterator[Sequence[Stamp]]:
+        """Yield ids and times of change of what `changes(window)` would yield now, page by page, and no more.
 
         Raises:
             CrmConfigurationError: A table, column or permission that the settings name is missing.

@@ -15,9 +15,10 @@ import sqlalchemy as sa
 
 from contact_sync.contacts.window import Window
 from contact_sync.crm.database import Database
-from contact_sync.crm.source import Change
-from contact_sync.crm.sql_rows import RowReader
-from contact_sync.crm.sql_statements import Statements
+from contact_sync.crm.keys import id_of
+from contact_sync.crm.source import Change, Stamp
+from contact_sync.crm.sql_rows import Row, RowReader
+from contact_sync.crm.sql_statements import Position, Statement, Statements
 from contact_sync.crm.sql_table import Layout, SqlTable, find_table
 from contact_sync.crm.timestamps import prepare
 
@@ -143,23 +144,8 @@ class SqlSource:
             CrmConfigurationError: A table, column or permission that the settings name is missing.
             CrmUnavailableError: The CRM cannot be reached.
         """
-        after: tuple[Any, Any] | None = None
-        while True:
-            rows = self._database.read(self._statements.page(window, after))
-            changes = [
-                self._rows.change(row, instant) for instant, row in self._rows.dated(rows) if instant in window
-            ]
-            if changes:
-                yield changes
-            if len(rows) < self._page_size:
-                return
-            last = (rows[-1][0], rows[-1][1])
-            if last == after:  # SQL Server keeps 100 ns, Python microseconds: many equal times would never end
-                raise self._table.misnamed(
-                    f"times in {self._table.modified_at} that are finer than a microsecond (a view can cast them)",
-                    "modified_at",
-                )
-            after = last
+        for rows in self._read(window, self._statements.page):
+            yield [self._rows.change(row, instant) for instant, row in rows]
 
     def current(self, ids: Sequence[str]) -> Iterator[Sequence[Change]]:
         """Yield each record with one of `ids` as `changes` would give it now, page by page.
@@ -193,6 +179,16 @@ class SqlSource:
             return int(self._database.read(statements.count(window))[0][0])
         rows = self._rows.dated(self._database.read(statements.stamps(window)))
         return sum(count for instant, (_, count) in rows if instant in window)
+
+    def stamps(self, window: Window) -> Iterator[Sequence[Stamp]]:
+        """Yield ids and times of change of what `changes(window)` would yield now, page by page.
+
+        Raises:
+            CrmConfigurationError: A table, column or permission that the settings name is missing.
+            CrmUnavailableError: The CRM cannot be reached.
+        """
+        for rows in self._read(window, self._statements.places):
+            yield [(id_of(row[1]), instant) for instant, row in rows]
 
     def living(self) -> Iterator[Sequence[str]]:
         """Yield the ids of all rows that neither `deleted` nor, without that, `merged_into` marks, page by page.
@@ -250,6 +246,25 @@ class SqlSource:
             CrmUnavailableError: The CRM cannot be reached.
         """
         return int(self._database.read(self._statements.undated())[0][0])
+
+    def _read(
+        self, window: Window, statement: Callable[[Window, Position | None], Statement]
+    ) -> Iterator[Sequence[tuple[datetime, Row]]]:
+        """Yield the rows of a window with their times, page by page."""
+        after: Position | None = None
+        while True:
+            rows = self._database.read(statement(window, after))
+            if found := [(instant, row) for instant, row in self._rows.dated(rows) if instant in window]:
+                yield found
+            if len(rows) < self._page_size:
+                return
+            last = (rows[-1][0], rows[-1][1])
+            if last == after:  # SQL Server keeps 100 ns, Python microseconds: many equal times would never end
+                raise self._table.misnamed(
+                    f"times in {self._table.modified_at} that are finer than a microsecond (a view can cast them)",
+                    "modified_at",
+                )
+            after = last
 
     @cached_property
     def _layout(self) -> Layout:

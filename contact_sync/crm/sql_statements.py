@@ -30,9 +30,16 @@ class Statements:
 
     def page(self, window: Window, after: Position | None = None) -> Statement:
         """Return the statement of a window's next rows, in the order of (modified_at, id)."""
+        return self._page(self._layout.columns, window, after)
+
+    def places(self, window: Window, after: Position | None = None) -> Statement:
+        """Return the statement of the times and ids alone of a window's next rows."""
+        return self._page((self._layout.modified_at, self._layout.id), window, after)
+
+    def _page(self, columns: Sequence[sa.ColumnElement[Any]], window: Window, after: Position | None) -> Statement:
         layout = self._layout
         reached, last_id = after or (None, None)
-        statement = self._rows(*layout.columns).where(self._within(window, reached))
+        statement = self._rows(*columns).where(self._within(window, reached))
         if after:
             # With `modified_at >= reached` this is the keyset condition, in the form of which every planner makes
             # a range of the index; of `a > x OR (a = x AND b > y)` PostgreSQL makes none.

@@ -4,8 +4,9 @@ A record has one place in time, its newest change. The records that were read in
 read elsewhere since and those found gone, are what the CRM must count there: one more is a row that came late, one
 fewer a row that left for a place that was not read. A count alone cannot tell one that came from one that left, so
 what left must be known exactly: from the frames of later windows and, for the time after the newest of them, by
-reading that once. What stays hidden is a late row in a window that lost another in a way that nobody knows yet: by
-a hard delete, until keys are compared, or by a change that was late itself, until its own window is reopened.
+reading that once. A late row in a window that lost another in a way that nobody knows yet (by a hard delete, by a
+change that was late itself, or by the very same record's earlier one) moves no count: of windows that are not too
+large the CRM is also asked which records they have, and when they changed.
 
 What belongs here: which windows are reopened. What was read is `seen`'s, reading a window again `extract`'s.
 """
@@ -23,6 +24,9 @@ from contact_sync.steps.lag import settle_of
 from contact_sync.steps.seen import Seen, seen_in, window_of
 
 Row = Mapping[str, Any]
+
+LISTED = 50_000
+"""A window of at most so many rows, whose count did not move, is also asked which records it has, and when."""
 
 _AHEAD = timedelta(days=1)
 """How far ahead of our clock a record's stamp may be."""
@@ -87,11 +91,23 @@ class _Look:
         self._learn()
         places, unknown = self.seen.places, set(self.seen.unknown)
         by = {window: count - places.count(window) for window, count in counts.items() if window not in unknown}
+        by |= {
+            window: more + self._swapped(window)
+            for window, more in by.items()
+            if more == rows[window]["unexplained"]
+        }
         return {
             window: more
             for window, more in by.items()
             if (new := more - rows[window]["unexplained"]) > 0 or (new and not self.open)
         }
+
+    def _swapped(self, window: Window) -> int:
+        """Count the records that a window has in the place of others: late ones, as many as have left it."""
+        places = self.seen.places
+        if not 0 < places.count(window) <= LISTED:
+            return 0
+        return sum(map(places.lacking, self._context.source.stamps(window)))
 
     def _learn(self) -> None:
         """Learn what the frames say, then what has changed since; the second time only the latter."""
@@ -143,5 +159,8 @@ def _series(pairs: Iterable[tuple[str, datetime]]) -> tuple[pd.Series, pd.Series
 
 
 def _reason(more: int) -> str:
-    rows = "row" if abs(more) == 1 else "rows"
-    return f"the CRM counts {abs(more):,} {rows} {'more than were read' if more > 0 else 'fewer than are known'}"
+    one = abs(more) == 1
+    rows = f"{abs(more):,} {'row' if one else 'rows'}"
+    if more < 0:
+        return f"the CRM counts {rows} fewer than are known"
+    return f"the CRM has {rows} that {'was' if one else 'were'} not read"

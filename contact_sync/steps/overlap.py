@@ -1,9 +1,8 @@
-"""Rows that were committed late: looked for before a window, by counting, and told from those known.
+"""Rows that were committed late: looked for before a window, and told from those known.
 
-Before a window lies its overlap. Reading it again with each window would read most rows twice; so the CRM counts
-it, and only where it counts more rows than were read there it is read again. Rows that left the overlap since and
-are not read yet may hide as many late ones: the audit, which knows those, finds them. What belongs here: the
-overlap of one window, and how late rows are. What has been read is `seen`'s.
+Before a window lies its overlap. Reading it again with each window would read most rows twice; so the CRM is asked
+which records changed there and when, no more, and only where it names one that was not read there it is read
+again. What belongs here: the overlap of one window, and how late rows are. What has been read is `seen`'s.
 """
 
 from collections.abc import Iterator
@@ -64,9 +63,9 @@ class Overlap:
         return self._newest(piece)
 
     def changes(self) -> Iterator[list[Change]]:
-        """Yield the changes of those parts of the overlap in which the CRM counts more rows than were read."""
+        """Yield the changes of those parts of the overlap in which the CRM has others than were read."""
         for part in self._parts():
-            if self._has_more(part):
+            if self._has_others(part):
                 yield from map(list, self._context.source.changes(part))
 
     def unknown(self, piece: pd.DataFrame) -> pd.DataFrame:
@@ -93,10 +92,11 @@ class Overlap:
         rows.loc[back, "modified_at"] = rows.loc[back, "crm_id"].map(lambda one: ages[one][0])
         return rows
 
-    def _has_more(self, part: Window) -> bool:
-        """Tell whether the CRM has more rows there than are known, or nobody ever reads them."""
-        first = self._context.settings.sync.first_window_start
-        return part.start < first or self._context.source.count(part) > self._seen.places.count(part)
+    def _has_others(self, part: Window) -> bool:
+        """Tell whether the CRM has rows there that are not known, or nobody ever reads them."""
+        if part.start < self._context.settings.sync.first_window_start:
+            return True
+        return any(self._seen.places.lacking(page) for page in self._context.source.stamps(part))
 
     def _parts(self) -> Iterator[Window]:
         """Yield what lies in one window each, without windows that are open: those are read by their own run."""

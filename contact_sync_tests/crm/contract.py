@@ -270,6 +270,14 @@ class SourceContract:
         harness.clear()
         assert source.count(WINDOW) == 0
 
+    def test_stamps_tell_when_which_record_changed(self, harness: Harness) -> None:
+        harness.put(Record(str(number), NOON + number * timedelta(seconds=1)) for number in range(20))
+        harness.put([Record("dead", deleted=True), Record("early", WINDOW.start - MICROSECOND)])
+        source = harness.source(page_size=7)
+        found = sorted(chain.from_iterable(source.stamps(WINDOW)))
+        assert found == sorted((change.crm_id, change.modified_at) for change in read(source))
+        assert list(source.stamps(Window(NOON - HALF_HOUR, NOON - HALF_HOUR + MICROSECOND))) == []
+
     def test_all_that_live_are_named_once_whenever_they_changed(self, harness: Harness) -> None:
         assert read_living(harness.source()) == []
         expected = [f"{number:04}" for number in range(500)]

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 from contact_sync.contacts.window import Window
 from contact_sync.crm.dynamics import AppCredentials, Dynamics, DynamicsSource
 from contact_sync.crm.http import Http
-from contact_sync.crm.source import Change, CrmSource
+from contact_sync.crm.source import Change, CrmSource, Stamp
 from contact_sync.registry_file import with_preset
 from contact_sync.simulator.dataverse.server import DataverseServer
 from contact_sync.simulator.faults import Faults
@@ -103,6 +103,9 @@ class _Named:
 
     def count(self, window: Window) -> int:
         return self._source.count(window)
+
+    def stamps(self, window: Window) -> Iterator[Sequence[Stamp]]:
+        return ([(self._names[guid], at) for guid, at in page] for page in self._source.stamps(window))
 
     def living(self) -> Iterator[Sequence[str]]:
         return ([self._names[guid] for guid in page] for page in self._source.living())

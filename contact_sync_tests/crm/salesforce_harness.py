@@ -16,7 +16,7 @@ from contact_sync.crm.http import Http
 from contact_sync.crm.salesforce import SalesforceSource
 from contact_sync.crm.salesforce_auth import SalesforceCredentials
 from contact_sync.crm.salesforce_settings import Salesforce
-from contact_sync.crm.source import Change
+from contact_sync.crm.source import Change, Stamp
 from contact_sync.simulator.salesforce.records import record_id
 from contact_sync.simulator.salesforce.schema import CONTACT
 from contact_sync.simulator.salesforce.server import SalesforceServer
@@ -85,6 +85,10 @@ class Translated:
 
     def count(self, window: Window) -> int:
         return self._source.count(_there(window))
+
+    def stamps(self, window: Window) -> Iterator[Sequence[Stamp]]:
+        pages = self._source.stamps(_there(window))
+        return ([(self._ids.back(one), _here(at)) for one, at in page] for page in pages)
 
     def living(self) -> Iterator[Sequence[str]]:
         return ([self._ids.back(one) for one in page] for page in self._source.living())

@@ -18,7 +18,7 @@ from contact_sync.steps.extract import extract
 from contact_sync_tests.orchestration.harness import checks, failures, metadata, run
 from contact_sync_tests.project import FREQUENCY, Project, opened_project
 
-MORE = "the CRM counts 1 row more than were read"
+MORE = "the CRM has 1 row that was not read"
 
 
 @pytest.fixture

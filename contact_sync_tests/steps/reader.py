@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from contact_sync.contacts.identity import Link
 from contact_sync.contacts.schemas import records
 from contact_sync.contacts.window import Window
-from contact_sync.crm.source import Change
+from contact_sync.crm.source import Change, Stamp
 from contact_sync.crm.sql import SqlSource
 from contact_sync.state.database import open_database
 from contact_sync.state.frames import FrameStore
@@ -36,16 +36,16 @@ class WatchedSource(SqlSource):
     """A source that counts what it is asked for, with a clock that tests move."""
 
     rows = 0
-    counts = 0
+    listed = 0
 
     def changes(self, window: Window) -> Iterator[Sequence[Change]]:
         for page in super().changes(window):
             self.rows += len(page)
             yield page
 
-    def count(self, window: Window) -> int:
-        self.counts += 1
-        return super().count(window)
+    def stamps(self, window: Window) -> Iterator[Sequence[Stamp]]:
+        self.listed += 1
+        return super().stamps(window)
 
     def horizon(self) -> datetime:
         return self._clock() - self._settle
