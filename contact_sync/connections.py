@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contact_sync.settings import ConfigurationError, Crm, complaints
+from contact_sync.setting_groups import Crm
+from contact_sync.settings import ConfigurationError, complaints
 
 DEFAULT_STATE_URL = "sqlite:///.contact_sync/state.db"
 

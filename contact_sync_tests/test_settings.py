@@ -9,7 +9,8 @@ import yaml
 
 from contact_sync.connections import Connections, CrmConnections, load_connections
 from contact_sync.contacts.window import Frequency
-from contact_sync.settings import ConfigurationError, Crm, Settings, load_settings
+from contact_sync.setting_groups import Crm
+from contact_sync.settings import ConfigurationError, Settings, load_settings
 
 SECRET = "s3cret-of-somebody"
 MINIMAL: dict[str, Any] = {
@@ -388,3 +389,15 @@ def test_each_kind_of_crm_needs_its_own_variables(
         monkeypatch.setenv(name, SECRET)
     connections = load_connections(kind)
     assert {connections.text(name) for name in kind.kind.connections} == {SECRET}
+
+
+@pytest.mark.parametrize(
+    ("crm", "technology"),
+    [
+        (MINIMAL["crm"], "sql"),
+        ({"salesforce": SALESFORCE}, "salesforce"),
+        ({"dynamics": {"url": "https://acme.crm4.dynamics.com"}}, "dynamics"),
+    ],
+)
+def test_the_ui_is_told_which_kind_of_crm_it_is(crm: dict[str, Any], technology: str) -> None:
+    assert Crm.model_validate(crm).technology == technology

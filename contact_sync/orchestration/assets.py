@@ -62,11 +62,7 @@ def build_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetS
     frequency = settings.sync.frequency
     crm = _external("crm_contacts", "crm", "The contacts of the CRM. Read, never written.", settings)
 
-    @asset(
-        deps=[crm],
-        kinds={"sql", "parquet"},
-        check_names=checks.OF_CRM_DELTA,
-    )
+    @asset(deps=[crm], kinds={settings.crm.technology, "parquet"}, check_names=checks.OF_CRM_DELTA)
     def crm_delta(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
         """What changed in the CRM in the window: a row is one version of one record, as it is there."""
         with sync.open(settings) as opened:

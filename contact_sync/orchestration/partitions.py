@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from contact_sync.contacts.window import Frequency, Window
-from contact_sync.settings import Sync
+from contact_sync.setting_groups import Sync
 
 KEY_FORMAT = "%Y-%m-%dT%H:%MZ"
 

@@ -10,7 +10,7 @@ import dagster as dg
 from contact_sync.contacts.window import Frequency, Window
 from contact_sync.orchestration.jobs import sync_windows
 from contact_sync.orchestration.partitions import key_of
-from contact_sync.settings import Sync
+from contact_sync.setting_groups import Sync
 
 
 def cron_with_lag(sync: Sync) -> str:

@@ -12,7 +12,8 @@ from contact_sync.contacts.window import Frequency
 from contact_sync.orchestration import checks
 from contact_sync.orchestration.assets import catalogued
 from contact_sync.orchestration.resources import SyncResource
-from contact_sync.settings import Settings, Sync
+from contact_sync.setting_groups import Sync
+from contact_sync.settings import Settings
 from contact_sync.steps.audit import audit
 from contact_sync.steps.gone import reconcile
 

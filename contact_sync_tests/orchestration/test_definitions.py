@@ -22,7 +22,8 @@ from contact_sync.orchestration.partitions import window_partitions
 from contact_sync.orchestration.resources import sync_resource
 from contact_sync.orchestration.retries import RETRY_QUEUE
 from contact_sync.orchestration.windows import AUDIT, KEYS, build_window_schedules
-from contact_sync.settings import ConfigurationError, Sync, load_settings
+from contact_sync.setting_groups import Sync
+from contact_sync.settings import ConfigurationError, load_settings
 from contact_sync_tests.project import SECRET, Project, forget_environment
 
 ROOT = Path(__file__).parents[2]

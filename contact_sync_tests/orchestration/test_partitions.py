@@ -11,7 +11,7 @@ from contact_sync.orchestration.partitions import (
     window_partitions,
     windows_of_run,
 )
-from contact_sync.settings import Sync
+from contact_sync.setting_groups import Sync
 
 START = datetime(2026, 3, 28, tzinfo=UTC)  # the clocks of Europe change in the night to the 29th
 

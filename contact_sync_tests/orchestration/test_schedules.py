@@ -8,7 +8,7 @@ import pytest
 from contact_sync.contacts.window import Frequency, Window
 from contact_sync.orchestration.partitions import key_of, window_partitions
 from contact_sync.orchestration.schedules import build_schedule, cron_with_lag
-from contact_sync.settings import Sync
+from contact_sync.setting_groups import Sync
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SETTLES = (0, 1, 60, 90, 120, 600, 1_799, 1_800, 3_000, 3_600)

@@ -12,7 +12,8 @@ from contact_sync.orchestration import sensors
 from contact_sync.orchestration.partitions import span_tags, window_of_tags
 from contact_sync.orchestration.resources import sync_resource
 from contact_sync.orchestration.sensors import RUNS_A_TICK, build_gap_sensor, missing
-from contact_sync.settings import Settings, Sync, load_settings
+from contact_sync.setting_groups import Sync
+from contact_sync.settings import Settings, load_settings
 from contact_sync.state.database import open_database
 from contact_sync.state.store import Store
 from contact_sync_tests.orchestration.harness import run
