@@ -99,9 +99,9 @@ def windows_complete(standing: Standing) -> dg.AssetCheckResult:
     metadata: dict[str, float] = {
         "gaps": len(standing.gaps),
         "reopened": len(standing.reopened),
-        "lag_minutes": standing.lag.total_seconds() / 60,
+        "lag_minutes": _minutes(standing.lag),
         "late_rows": standing.late_rows,
-        "latest_row_minutes": standing.lateness.total_seconds() / 60,
+        "latest_row_minutes": _minutes(standing.lateness),
         "settle_seconds": standing.settle.total_seconds(),
         "overlap_seconds": standing.overlap.total_seconds(),
     }
@@ -112,8 +112,12 @@ def windows_complete(standing: Standing) -> dg.AssetCheckResult:
 def queue_moves(depth: QueueDepth, now: datetime) -> dg.AssetCheckResult:
     """Warn of changes that have been undelivered for long."""
     waited = now - depth.oldest if depth.oldest else timedelta(0)
-    metadata = {"waiting": depth.waiting, "oldest_minutes": waited.total_seconds() / 60}
+    metadata = {"waiting": depth.waiting, "oldest_minutes": _minutes(waited)}
     return _warning(QUEUE_MOVES, metadata=metadata, passed=waited <= LONGEST_WAIT)
+
+
+def _minutes(span: timedelta) -> float:
+    return round(span.total_seconds() / 60, 1)
 
 
 def _warning(name: str, *, metadata: Mapping[str, int | float], passed: bool) -> dg.AssetCheckResult:

@@ -40,7 +40,7 @@ def build_window_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
     @dg.asset(name=AUDIT, deps=["crm_contacts", "crm_delta"], **catalogued(settings), kinds={"crm"})
     def window_audit(context: dg.AssetExecutionContext, sync: SyncResource) -> dg.MaterializeResult:
-        """Whether the CRM still counts what was read in each window; one whose count moved is reopened."""
+        """Whether the CRM still has what was read in each window; one that is not whole is reopened."""
         with sync.open(settings) as opened:
             done = audit(opened)
         for window, why in done.reopened.items():

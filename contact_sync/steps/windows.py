@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contact_sync.contacts.window import Window, uncovered
+from contact_sync.setting_groups import Sync
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.lag import overlap_of, settle_of
 
@@ -24,7 +25,8 @@ class Standing:
         gaps: Spans that have closed and were never committed.
         reopened: Windows that were committed and wait for another run, and why.
         lag: From the end of the newest committed window to now; from the first window's start if there is none.
-        keeps_up: Whether the newest committed window ended no longer ago than two windows and the settle delay.
+        keeps_up: Whether the newest window that is committed or under way ended no longer ago than two windows and
+            the settle delay.
         settle: For how long a window's end is past now before it is read.
         overlap: How far before its start a window looks for late rows now.
         late_rows: Rows of the windows looked at that had not been there when their time was read.
@@ -56,16 +58,19 @@ def windows_now(context: SyncContext, since: datetime | None = None, under_way: 
     closed = sync.frequency.floor(now - settle)
     due = Window(sync.first_window_start, closed) if closed > sync.first_window_start else None
     committed, reopened = ledger.committed(name), ledger.reopened(name)
-    lag = now - max((window.end for window in committed), default=sync.first_window_start)
     shown = ledger.rows(name, since or now - sync.audited)
     return Standing(
         windows=shown,
         gaps=uncovered(due, [*committed, *reopened, *under_way]) if due else [],
         reopened={window: why for window, why in reopened.items() if window not in under_way},
-        lag=lag,
-        keeps_up=lag <= 2 * sync.frequency.length + settle,
+        lag=_behind(now, committed, sync),
+        keeps_up=_behind(now, [*committed, *under_way], sync) <= 2 * sync.frequency.length + settle,
         settle=settle,
         overlap=overlap_of(context),
         late_rows=sum(row["late_rows"] for row in shown),
         lateness=timedelta(seconds=max((row["late_seconds"] for row in shown), default=0.0)),
     )
+
+
+def _behind(now: datetime, windows: Sequence[Window], sync: Sync) -> timedelta:
+    return now - max((window.end for window in windows), default=sync.first_window_start)
