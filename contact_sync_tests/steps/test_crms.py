@@ -76,7 +76,7 @@ def named(contacts: Contacts, crm: Crm) -> Contacts:
 
 
 @settings(
-    max_examples=3,
+    max_examples=1,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -185,11 +185,11 @@ def test_a_settle_delay_that_grew_is_waited_for_and_no_longer(reader: Reader) ->
 
 
 def test_in_steady_state_at_most_two_in_a_hundred_rows_are_read_twice(tmp_path: Path) -> None:
-    """Four days of a busy CRM: people change the same records again and again, audits twice a day."""
+    """Two days of a busy CRM: people change the same records again and again, audits twice a day."""
     rng = random.Random(5)  # noqa: S311 -- no secret
     with reading(tmp_path) as reader:
         arrived, reopened = 0, list[Window]()
-        for number in range(4 * 48):
+        for number in range(2 * 48):
             active = [f"p{rng.randrange(300)}" for _ in range(20)]
             stamps = sorted(moment(number, 30 * rng.random()) for _ in range(40))
             reader.crm.put({one: Record(one, at) for at in stamps if (one := rng.choice(active))}.values())

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -171,7 +172,8 @@ def test_requests_in_a_row_that_nobody_answers_stop_the_window(sync: Sync) -> No
     together = threading.Barrier(3)
 
     def answer(_request: Request, _pass_on: PassOn) -> Response:
-        together.wait(PATIENCE)
+        with suppress(threading.BrokenBarrierError):  # the last ones may be fewer
+            together.wait(1)
         raise requests.ConnectionError
 
     gate = Gate(sync.session, answer)
