@@ -18,7 +18,7 @@ ui: $(VENV)/installed ## the demo in the Dagster UI, with the schedule ready to 
 	@$(BIN)/contact-sync ui
 
 test: $(VENV)/installed-dev ## the whole test suite
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 chaos: export CHAOS_SEED ?= $(shell date +%s)
 chaos: $(VENV)/installed-dev ## kills and faults without end: nothing lost, nothing twice (minutes)
