@@ -22,6 +22,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
+from contact_sync.contacts.requests import encoded
+
 _SETTING = "CONTACT_SYNC_STATE_URL"
 _MIGRATION_LOCK = 7_302_110
 _LOCK_SECONDS = 30
@@ -155,13 +157,9 @@ def _engine(url: str) -> Engine:
         ) from None
 
 
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
-
-
 _OPTIONS: Mapping[str, Any] = {
     "hide_parameters": True,
-    "json_serializer": _json,
+    "json_serializer": encoded,
     "json_deserializer": orjson.loads,
 }
 

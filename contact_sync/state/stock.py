@@ -9,14 +9,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, Select, Table, case, func, literal, literal_column, select, text
 
 from contact_sync.contacts.identity import identifiers
 from contact_sync.contacts.matching import EXTERNAL, KEY, KNOWN, RECORD, RECORDS, RULES, Matching
 from contact_sync.contacts.seen import RECORD as EXTERNAL_ID
-from contact_sync.state.bulk import among, chunks
+from contact_sync.state.bulk import among, chunks, columns_of
 from contact_sync.state.tables import CONTACT_LINK, IN_FLIGHT, MIRROR_IDENTIFIER
 
 BATCH = 20_000
@@ -150,9 +149,7 @@ def _row(table: Table) -> ColumnElement[int]:
 
 def _read(connection: Connection, query: Select[Any], schema: pa.Schema) -> pa.Table:
     if connection.dialect.name == "sqlite":
-        # A column as one JSON text: a value for each row and column would cost four times as much.
-        whole = select(*map(func.json_group_array, query.subquery().c))
-        columns: Sequence[Any] = [orjson.loads(column) for column in connection.execute(whole).one()]
+        columns: Sequence[Any] = columns_of(connection, query)
     else:
         columns = list(zip(*connection.execute(query), strict=True)) or [()] * len(schema)
     return pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
