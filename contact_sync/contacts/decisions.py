@@ -57,7 +57,7 @@ WAITING = "waits for its grace period (delivery.delete_grace_minutes): the perso
 
 @dataclass(slots=True)
 class Decision:
-    """A row of `normalized_contacts`, and what becomes of it; `left` is the contact that its record leaves."""
+    """A row of `normalized_contacts`, and what becomes of it; `left` are the contacts that its record leaves."""
 
     row: Mapping[str, Any] = field(repr=False)
     action: str
@@ -68,7 +68,7 @@ class Decision:
     link: Link | None = None
     request: ContactRequest | None = None
     changes: Changes = field(default=(), repr=False)
-    left: str | None = None
+    left: tuple[str, ...] = ()
 
     @property
     def version(self) -> tuple[RecordId, str] | None:

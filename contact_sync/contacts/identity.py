@@ -127,7 +127,7 @@ class Directory:
         self._known_by: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
         self._known_shared = barred
         self._barred: set[tuple[str, str]] = set()
-        self._sent: dict[RecordId, Link] = {}
+        self._sent: dict[RecordId, list[Link]] = defaultdict(list)
         self._unanswered: dict[str, list[Link]] = defaultdict(list)
         self._seen: dict[str, Seen] = {}
         self._marks: dict[str, set[tuple[str, str]]] = {}
@@ -140,6 +140,14 @@ class Directory:
     def members(self, contact: str) -> list[Link]:
         """Return the links of the records that are this contact, newest first."""
         return newest_first(self._links[record] for record in self._members.get(contact, ()))
+
+    def company(self, contact: str) -> list[Link]:
+        """Return the links of the records that are this contact, and what those say that may have become it."""
+        newest = [link for link in self.unanswered(contact) if link is self.sent(link.record)]
+        known = {link.record: self.link(link.record) for link in newest}
+        perhaps = [link for link in newest if (old := known[link.record]) is None or old.age < link.age]
+        members = self.members(contact)
+        return [*members, *(link for link in perhaps if link.record not in {one.record for one in members})]
 
     def contact_of(self, record: RecordId) -> str | None:
         """Return the contact that a record is, or may have become by a request without an answer."""
@@ -162,10 +170,13 @@ class Directory:
             self._once_linked.add(link.contact)
 
     def learn_unanswered(self, link: Link) -> None:
-        """Add a record as a request carried it whose answer is not known: perhaps its contact has become that."""
+        """Add a record as a request carried it whose answer is not known: perhaps its contact has become that.
+
+        They come in the CRM's order. One that was to be taken off its contact carries no fields.
+        """
         contact = str(link.contact)
         self._unanswered[contact].append(link)
-        self._sent[link.record] = link
+        self._sent[link.record].append(link)
         self._index(link, contact, +1)
 
     def learn_seen(self, contact: Seen) -> None:
@@ -195,8 +206,13 @@ class Directory:
         return self._unanswered.get(contact, [])
 
     def sent(self, record: RecordId) -> Link | None:
-        """Return a record as a request carried it whose answer is not known."""
-        return self._sent.get(record)
+        """Return a record as the newest request carried it that made it a contact, if its answer is not known."""
+        return next((link for link in reversed(self._sent.get(record, ())) if link.fields), None)
+
+    def places(self, record: RecordId) -> list[str]:
+        """Return the contacts that a record is part of, or may be: that of its link, then as it was last sent."""
+        links = [self.link(record), *reversed(self._sent.get(record, ()))]
+        return list(dict.fromkeys(link.contact for link in links if link and link.contact))
 
     def put(self, link: Link) -> None:
         """Add or replace the link of a record."""

@@ -144,15 +144,16 @@ class _Planner:
         if live:
             fields = {name: live.fields[name] for name in self._kept if name in live.fields} | fields
         same = live is not None and (live.fields, live.account) == (fields, account)
-        first = old or self._directory.sent((self._source, row["crm_id"]))
+        sent = self._directory.sent((self._source, row["crm_id"]))
+        first = old or sent
         key = first.business_key if first else None
         if not same:  # one that had to do without a key, since another contact had it, does until it changes
             key = key or business_key(account, fields)
         link = self._link(row, live.contact if live else None, key, account=account, fields=fields)
-        left = live.contact if live and self._leaves(live, link) else None
+        left = self._left(live or sent, link)
         if live and not left:
-            link = self._keyed(link)
-            return self._put(Decision(row, "unchanged" if same else "update", rule="link", link=link), link)
+            decision = Decision(row, "unchanged" if same else "update", rule="link")
+            return self._settle(decision, str(live.contact), self._keyed(link))
         if left:  # the old key names somebody else
             key = business_key(account, fields)
             link = replace(link, contact=None, business_key=key)
@@ -160,48 +161,47 @@ class _Planner:
         if match.candidates:
             reason = f"the {match.rule} rule finds {len(match.candidates)} contacts"
             return Decision(row, "hold", rule=match.rule, candidates=match.candidates, reason=reason)
-        own = f"{NEW}{row['crm_id']}"
+        own = f"{NEW}{left if left and left.startswith(NEW) else row['crm_id']}"
         contact = match.contact or own
         link = self._keyed(replace(link, contact=contact))
         action = "create" if contact == own else "merge"
-        decision = Decision(row, action, rule=match.rule, link=link, left=left)
-        if left:
-            decision.reason = SPLIT
-            self.touched.remember(left)
-        return self._put(decision, link)
+        return self._settle(Decision(row, action, rule=match.rule, reason=SPLIT if left else None), contact, link)
 
     def _keyed(self, link: Link) -> Link:
         """Return the link without a business key that another contact carries."""
         key, contact = link.business_key, str(link.contact)
         return replace(link, business_key=None) if key and not self._directory.key_is_free(key, contact) else link
 
-    def _leaves(self, old: Link, link: Link) -> bool:
-        """Whether a record leaves its contact, which is in Genesys already, to be somebody else from now on."""
-        contact = str(old.contact)
-        rest = [one for one in self._directory.members(contact) if one.record != old.record]
-        return not contact.startswith(NEW) and has_become_another(link, old, rest, self._directory.is_shared)
+    def _left(self, old: Link | None, link: Link) -> str | None:
+        """Return the contact that a record leaves to be somebody else, if that is or may be in Genesys."""
+        if old is None or old.contact is None:
+            return None
+        rest = [one for one in self._directory.company(old.contact) if one.record != old.record]
+        planned = old.contact.startswith(NEW) and not self._directory.unanswered(old.contact)
+        leaves = not planned and has_become_another(link, old, rest, self._directory.is_shared)
+        return old.contact if leaves else None
 
     def _decide_removal(self, row: Mapping[str, Any], old: Link | None) -> Decision:
         record = (self._source, row["crm_id"])
+        places = self._directory.places(record)
+        if guarded := next((one for one in places if one in self._guarded), None):
+            return Decision(row, "hold", contact=guarded, rule=DELETE_GUARD, reason=self._why_guarded)
         known = old if old and old.contact else self._directory.sent(record) or old
-        contact = known.contact if known else None
-        if contact in self._guarded:
-            return Decision(row, "hold", contact=contact, rule=DELETE_GUARD, reason=self._why_guarded)
-        others = any(link.record != record for link in self._directory.members(contact or ""))
-        survivor = self._survivor(row)
-        if contact and survivor and survivor.contact != contact and not others:
-            return self._absorb(row, contact, survivor, known)
-        if contact and not others and not self._earned(row["modified_at"]):
-            return Decision(row, "delete", contact=contact, rule=DELETE_GRACE, reason=WAITING)
         tombstone = self._link(row, None, known.business_key if known else None)
         reason = f"merged into {row['merged_into']} in the CRM" if row["kind"] == "merge" else None
-        if contact is None:
+        if not places:
             self._directory.put(tombstone)
             reason = "already deleted" if old else "deleted before it was ever delivered"
             return Decision(row, "unchanged", link=tombstone, reason=reason)
-        self.touched.remember(contact)
-        self._directory.put(tombstone)
-        return Decision(row, "delete", contact=contact, rule="link", link=tombstone, reason=reason)
+        going = [one for one in places if all(link.record == record for link in self._directory.members(one))]
+        survivor = self._survivor(row) if going else None
+        if survivor:
+            self._absorb(going, str(survivor.contact))
+            merged = Decision(row, "merge", rule=CRM_MERGE, reason=reason)
+            return self._settle(merged, str(survivor.contact), tombstone)
+        if going and not self._earned(row["modified_at"]):
+            return Decision(row, "delete", contact=places[0], rule=DELETE_GRACE, reason=WAITING)
+        return self._settle(Decision(row, "delete", rule="link", reason=reason), places[0], tombstone)
 
     def _survivor(self, row: Mapping[str, Any]) -> Link | None:
         """Return the link of the record that a record was merged into, directly or over others of the window."""
@@ -214,16 +214,12 @@ class _Planner:
             into = self._merges.get(into)
         return None
 
-    def _absorb(self, row: Mapping[str, Any], contact: str, survivor: Link, known: Link | None) -> Decision:
-        """Let the survivor's contact take in the contact of a record that was merged away."""
-        into = str(survivor.contact)
-        tombstone = self._link(row, None, known.business_key if known else None)
-        self.touched.remember(contact)
-        self.touched.remember(into)
-        self._directory.put(tombstone)
-        self.touched.absorb(contact, into)
-        reason = f"merged into {row['merged_into']} in the CRM"
-        return Decision(row, "merge", contact=into, rule=CRM_MERGE, link=tombstone, reason=reason)
+    def _absorb(self, contacts: Sequence[str], into: str) -> None:
+        """Let the survivor's contact take in those of a record that was merged away."""
+        for contact in (*contacts, into):
+            self.touched.remember(contact)
+        for contact in contacts:
+            self.touched.absorb(contact, into)
 
     def _link(
         self,
@@ -245,8 +241,11 @@ class _Planner:
             fields=fields or {},
         )
 
-    def _put(self, decision: Decision, link: Link) -> Decision:
-        decision.contact = link.contact
-        self.touched.remember(str(link.contact))
+    def _settle(self, decision: Decision, contact: str, link: Link) -> Decision:
+        """Note what a record's link is from now on; it leaves all other contacts that it is or may be part of."""
+        decision.contact, decision.link = contact, link
+        decision.left = tuple(one for one in self._directory.places(link.record) if one != contact)
+        for one in (contact, *decision.left):
+            self.touched.remember(one)
         self._directory.put(link)
         return decision

@@ -144,7 +144,7 @@ def external_ids(members: Iterable[Link]) -> tuple[ExternalId, ...]:
 
 
 def request_for(
-    known: Known, after: Sequence[Link], absorbed: Sequence[Known] = ()
+    known: Known, after: Sequence[Link], absorbed: Sequence[Known] = (), *, needed: bool = False
 ) -> tuple[ContactRequest | None, Changes]:
     """Return what has to be sent for a contact, None if Genesys has it already, and which of its fields change.
 
@@ -152,6 +152,7 @@ def request_for(
         known: What is known of it.
         after: Its records as they are to be, newest first.
         absorbed: What is known of contacts that are merged into it.
+        needed: Whether it has to be sent whole for another reason.
     """
     new, old = combine(after), _baseline(known, after)
     changes = changes_of(old, new)
@@ -159,7 +160,7 @@ def request_for(
         return _farewell(known), changes
     ids, had = external_ids(after), known.ids
     carried = {*had, *(known.seen.ours if _is_found_again(known, after) and known.seen else ())}
-    if not (changes or known.unanswered or absorbed) and carried >= set(ids) and set(ids) >= set(had):
+    if not (changes or known.unanswered or absorbed or needed) and carried >= set(ids) and set(ids) >= set(had):
         return None, []
     release = bool(set(had) - set(ids)) or bool(absorbed)
     kept = [one for other in (known, *absorbed) for one in other.kept] if release else []
@@ -204,7 +205,7 @@ def changes_of(old: Contact, new: Contact) -> list[Mapping[str, str | None]]:
 
 def _farewell(known: Known) -> ContactRequest | None:
     """Return the request for a contact without records; without an id it is found by what it was sent with."""
-    if known.seen and known.seen.adopted:
+    if known.seen and (known.seen.adopted or not (known.before or known.seen.ours)):
         return ContactRequest("leave", matching=known.ids)
     if known.before or known.unanswered:
         return ContactRequest("remove", matching=external_ids(known.unanswered))

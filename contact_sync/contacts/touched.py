@@ -5,7 +5,7 @@ Which record is which contact is decided in `planning`, what is sent in `request
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from contact_sync.contacts.decisions import (
@@ -51,22 +51,25 @@ class TouchedContacts:
             if decision.link is not None and decision.contact is not None:
                 decision.contact = absorbed.get(decision.contact, decision.contact)
                 touched[decision.contact].append(decision)
-        left = dict.fromkeys(one.left for one in decisions if one.left and one.left not in touched)
-        first = {contact: self._request(contact)[0] for contact in left if contact}
+                decision.left = tuple(one for one in decision.left if one not in absorbed)
+        left = {one for decision in decisions for one in decision.left} - touched.keys()
+        requests = ((contact, self._request(contact)[0]) for contact in sorted(left))
+        first = {contact: request for contact, request in requests if request}
         for contact, rows in touched.items():
-            self._attach_request(contact, rows, {one: sent for one, sent in first.items() if sent})
+            self._attach_request(contact, rows, first)
 
-    def _request(self, contact: str) -> tuple[ContactRequest | None, Changes]:
+    def _request(self, contact: str, *, needed: bool = False) -> tuple[ContactRequest | None, Changes]:
         absorbed = [self._known[one] for one in self._absorbed.get(contact, ())]
-        return request_for(self._known[contact], self._directory.members(contact), absorbed)
+        return request_for(self._known[contact], self._directory.members(contact), absorbed, needed=needed)
 
     def _attach_request(
-        self, contact: str, decisions: Sequence[Decision], first: Mapping[str, ContactRequest]
+        self, contact: str, decisions: Sequence[Decision], first: dict[str, ContactRequest]
     ) -> None:
-        request, changes = self._request(contact)
+        """Attach a contact's request, and with it those that go first and that no other has taken yet."""
+        left = tuple(dict.fromkeys(one for decision in decisions for one in decision.left))
+        needed = {one: first.pop(one) for one in left if one in first}
+        request, changes = self._request(contact, needed=bool(needed))
         if request:
-            left = tuple(dict.fromkeys(one.left for one in decisions if one.left))
-            needed = {one: first[one] for one in left if one in first}
             lead = next((one for one in decisions if one.action != "unchanged"), decisions[0])
             lead.request, lead.changes = replace(request, leaves=left, first=needed), changes
             if lead.action == "unchanged":

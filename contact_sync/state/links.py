@@ -6,11 +6,12 @@ belongs to `mirror`, finding those that a record may be to `lookup`, transaction
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, delete, select, tuple_
+from sqlalchemy import Connection, Row, Select, delete, select, tuple_, update
 
 from contact_sync.contacts.identity import Link, RecordId
 from contact_sync.state.bulk import among, chunks, columns_of, upsert
@@ -40,6 +41,14 @@ def save(connection: Connection, links: Sequence[Link]) -> None:
     upsert(connection, CONTACT_LINK, [_columns(link) for link in links], newer_by=("modified_at", "read_at"))
 
 
+def release(connection: Connection, released: Sequence[tuple[str, RecordId]]) -> None:
+    """Take records off the contacts that they were linked to, with the business keys that stay there."""
+    table = CONTACT_LINK.c
+    for contact, (source, crm_id) in released:
+        its = (table.source == source, table.crm_id == crm_id, table.contact == contact)
+        connection.execute(update(CONTACT_LINK).where(*its).values(contact=None, business_key=None))
+
+
 def send(connection: Connection, links: Sequence[Link]) -> None:
     """Remember records as a request is about to carry them, until it is answered."""
     upsert(connection, IN_FLIGHT, [_columns(link) for link in links])
@@ -57,6 +66,21 @@ def answered(connection: Connection, contacts: Sequence[str], refused: Sequence[
     for some in chunks(keys):
         key = tuple_(table.contact, table.source, table.crm_id, table.version)
         connection.execute(delete(IN_FLIGHT).where(key.in_(some)))
+
+
+def rename(connection: Connection, old: str, new: str) -> int:
+    """Point the records of a contact, also as they were sent, at the one that Genesys put in its place.
+
+    Returns:
+        How many are linked to it.
+    """
+    moved = connection.execute(update(CONTACT_LINK).where(CONTACT_LINK.c.contact == old).values(contact=new))
+    under_way = IN_FLIGHT.c.contact == old
+    send(
+        connection, [replace(link, contact=new) for link in _links(connection, select(IN_FLIGHT).where(under_way))]
+    )
+    connection.execute(delete(IN_FLIGHT).where(under_way))
+    return moved.rowcount
 
 
 def unanswered(connection: Connection) -> list[Link]:

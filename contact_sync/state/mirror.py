@@ -14,8 +14,8 @@ from sqlalchemy import Connection, delete, func, select, update
 from contact_sync.contacts.identity import Link, identifiers, newest_first
 from contact_sync.contacts.requests import combine, external_ids
 from contact_sync.contacts.seen import KEY, RECORD, Seen, mark
+from contact_sync.state import links
 from contact_sync.state.bulk import chunks, upsert
-from contact_sync.state.links import members_of
 from contact_sync.state.tables import (
     CONTACT_LINK,
     EXTERNAL_ORGANIZATION,
@@ -72,7 +72,7 @@ def unlinked(connection: Connection) -> Iterator[Seen]:
 def linked(connection: Connection, contacts: Collection[str]) -> Links:
     """Return the links of contacts."""
     found: dict[str, list[Link]] = defaultdict(list)
-    for link in newest_first(members_of(connection, contacts)):
+    for link in newest_first(links.members_of(connection, contacts)):
         found[str(link.contact)].append(link)
     return found
 
@@ -136,7 +136,7 @@ def write_page(connection: Connection, page: Sequence[Seen], at: datetime) -> No
 
 def rename(connection: Connection, old: str, new: str) -> bool:
     """Point links and mirror of a contact at the one that Genesys put in its place; tell whether it was known."""
-    moved = connection.execute(update(CONTACT_LINK).where(CONTACT_LINK.c.contact == old).values(contact=new))
+    moved = links.rename(connection, old, new)
     known = {one.contact: one for one in seen(connection, [old, new])}
     if old in known and known[old].adopted and new not in known:
         # What was there before us stays so under its new id; its fields come with the next page or write.
@@ -145,7 +145,7 @@ def rename(connection: Connection, old: str, new: str) -> bool:
     elif old in known and known[old].adopted:
         connection.execute(update(GENESYS_MIRROR).where(GENESYS_MIRROR.c.contact == new).values(adopted=True))
     _forget(connection, [old])
-    return bool(moved.rowcount) or old in known
+    return bool(moved) or old in known
 
 
 def forget(connection: Connection, contacts: Collection[str]) -> None:

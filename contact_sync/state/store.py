@@ -46,6 +46,7 @@ class Delivery:
         missing: Contacts that turned out to be gone from Genesys.
         answered: Contacts, as they were sent, that are now known to be as they should be.
         refused: Records, as they were sent, whose request Genesys has refused.
+        released: Contacts, and records that they have lost; what has become of these is not known yet.
     """
 
     links: Sequence[Link] = ()
@@ -58,6 +59,7 @@ class Delivery:
     missing: Collection[str] = ()
     answered: Sequence[str] = ()
     refused: Sequence[Link] = ()
+    released: Sequence[tuple[str, RecordId]] = ()
 
 
 class Store:
@@ -131,11 +133,12 @@ class Store:
         """Store what a batch of requests changed. An older version never replaces a newer one."""
         with transaction(self._engine) as connection:
             before = mirror.linked(connection, {*delivery.touched, *(old for old, _ in delivery.renamed)})
+            linked.answered(connection, delivery.answered, delivery.refused)
             for old, new in delivery.renamed:
                 before = mirror.joined(before, old, new)
                 mirror.rename(connection, old, new)
+            linked.release(connection, delivery.released)
             linked.save(connection, delivery.links)
-            linked.answered(connection, delivery.answered, delivery.refused)
             delivered = [(link.record, link.modified_at) for link in delivery.links]
             retry_queue.forget(connection, [*delivered, *delivery.settled])
             mirror.write(connection, delivery.touched, at, before, delivery.adopted)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from contact_sync.contacts.decisions import DELETE_GRACE, HIDDEN
-from contact_sync.contacts.identity import NEW, Link
+from contact_sync.contacts.identity import NEW, Link, RecordId
 from contact_sync.contacts.requests import ContactRequest
 from contact_sync.contacts.schemas import CRM_PREFIX, GENESYS_UPSERTS, frame_of, records
 from contact_sync.contacts.window import Window
@@ -48,12 +48,14 @@ class Task:
         lead: The row that carries the request, or the first one; another contact's if a record leaves this one.
         rows: The rows that are the contact.
         request: What is sent for it.
+        leaving: The rows of records that are another contact from now on: with the request this one loses them.
     """
 
     contact: str
     lead: Row
     rows: Sequence[Row] = ()
     request: ContactRequest | None = None
+    leaving: Sequence[Row] = ()
 
 
 @dataclass(slots=True)
@@ -70,7 +72,12 @@ def tasks_of(plan: pd.DataFrame) -> list[Task]:
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in records(plan.loc[plan["accepted"]]):
         rows[row.get("contact", "")].append(row)
-    return [task for contact, members in rows.items() for task in _tasks(contact, members)]
+    tasks = [task for contact, members in rows.items() for task in _tasks(contact, members)]
+    leaving: dict[str, list[Row]] = defaultdict(list)
+    for task in tasks:
+        for left in task.request.leaves if task.request else ():
+            leaving[left] += task.rows
+    return [replace(task, leaving=leaving[task.contact]) if task.contact in leaving else task for task in tasks]
 
 
 def _tasks(contact: str, rows: Sequence[Row]) -> Iterator[Task]:
@@ -134,6 +141,7 @@ class Outcomes:
         refused: list[Link] = []
         adopted: list[str] = []
         answered: list[str] = []
+        released: list[tuple[str, RecordId]] = []
         for task in tasks:
             result = results[task.contact]
             audit.append(self._audit(task, result))
@@ -151,6 +159,7 @@ class Outcomes:
             ]
             answered += [task.contact, *absorbed]
             adopted += [contact] if task.request and task.request.adopt else []
+            released += [(contact, self._record(row)) for row in task.leaving]
             self._succeed(task, contact, result)
         delivery = Delivery(
             links=links,
@@ -162,6 +171,7 @@ class Outcomes:
             missing=[task.contact for task in tasks if results[task.contact].code == GONE_FROM_GENESYS],
             answered=answered,
             refused=refused,
+            released=released,
         )
         self.context.store.record(delivery, self.context.clock())
 
@@ -262,7 +272,7 @@ class Outcomes:
 
     def _link(self, row: Row, contact: str | None) -> Link:
         return Link(
-            record=(self.context.source.name, row["crm_id"]),
+            record=self._record(row),
             contact=contact if row["kind"] == "upsert" else None,
             business_key=row.get("business_key"),
             version=row["version"],
@@ -272,9 +282,14 @@ class Outcomes:
             fields=json.loads(row.get("fields", "{}")),
         )
 
+    def _record(self, row: Row) -> RecordId:
+        return (self.context.source.name, row["crm_id"])
+
     def _sent(self, task: Task) -> list[Link]:
-        """Return the records of a contact as its request carries them."""
-        return [replace(self._link(row, task.contact), contact=task.contact) for row in task.rows]
+        """Return the records of a contact as its request carries them: without fields if it is to lose them."""
+        links = [self._link(row, task.contact) for row in task.rows]
+        links += [replace(self._link(row, None), fields={}) for row in task.leaving]
+        return [replace(link, contact=task.contact) for link in links]
 
     def _audit(self, task: Task, result: ItemResult) -> Row:
         lead = task.lead

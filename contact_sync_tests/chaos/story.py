@@ -37,6 +37,8 @@ def _people_come(crm: SmallCrm, at: datetime) -> None:
     crm.people(CROWD, at, job_title="Engineer", country="DE")
     for crm_id, phone in (("ada1", "+4930111111"), ("ada2", "+4930222222")):
         crm.put(crm_id, at, first_name="Ada", last_name="Lovelace", email="ada@example.org", work_phone=phone)
+    for crm_id in ("eva1", "eva2", "eva3", "eva4"):
+        crm.put(crm_id, at, first_name="Eva", last_name="Mayer", email="eva@example.org")
     for crm_id in ("nameless1", "nameless2"):
         crm.put(crm_id, at, email=f"{crm_id}@example.org")
     crm.put("nobody", at, job_title="Ghost")
@@ -49,6 +51,8 @@ def _records_change(crm: SmallCrm, at: datetime) -> None:
         crm.delete(crm_id, at)
     _re_index(crm, at, "p13", "q13")
     crm.put("p14", at, is_deleted=1, merged_into="p15")
+    for crm_id, name in (("eva2", "Bea"), ("eva3", "Cleo"), ("eva4", "Dora")):  # they were somebody else all along
+        crm.put(crm_id, at, first_name=name, email=f"{name}@example.org")
     crm.people(5, at, first=CROWD, mobile_phone="+4915112345678")  # one number that is nobody's own
 
 
@@ -59,6 +63,8 @@ def _some_go_back(crm: SmallCrm, at: datetime) -> None:
     crm.put("p10", at, is_deleted=0)
     crm.put("nameless1", at, first_name="Named", last_name="At Last")
     crm.delete("ada1", at)
+    crm.delete("eva3", at)
+    crm.put("eva4", at, is_deleted=1, merged_into="eva1")
     _re_index(crm, at, "p16", "q16", work_phone="+4930333333")  # another business key, too
     _re_index(crm, at, "p37", "q37", work_phone="+4930444444")
     crm.people(4, at, first=CROWD + 5)

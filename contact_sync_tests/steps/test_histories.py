@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from contact_sync.simulator.faults import Faults
 from contact_sync.simulator.server import TwinServer
 from contact_sync.state.frames import PIECE
 from contact_sync.state.tables import METADATA
@@ -30,6 +31,7 @@ from contact_sync_tests.steps.harness import Sync
 from contact_sync_tests.steps.world import moment
 
 WINDOWS = 3
+DOUBT = Faults(item_error=0.2, item_error_done=0.3)
 FIELDS = {"job_title": "title", "mobile_phone": "cellPhone", "city": "address.city"}
 VALUES = {
     "job_title": ("Buyer", "Engineer", None),
@@ -58,12 +60,16 @@ class Way:
         grace: Minutes that a delete waits.
         concurrency: Requests under way at once.
         trouble: The steps in which Genesys does not take the first person's contact.
+        doubt: The steps in which some contacts are reported as failed, whether or not they were written.
+        seed: Of which they are.
     """
 
     piece: int = PIECE
     grace: int = 0
     concurrency: int = 1
     trouble: frozenset[int] = frozenset()
+    doubt: frozenset[int] = frozenset()
+    seed: int = 0
 
 
 @dataclass
@@ -170,6 +176,8 @@ ways = st.builds(
     grace=st.sampled_from([0, 0, 15]),
     concurrency=st.integers(1, 3),
     trouble=st.frozensets(st.integers(0, WINDOWS + 2), max_size=3),
+    doubt=st.frozensets(st.integers(0, WINDOWS + 2), max_size=4),
+    seed=st.integers(0, 9),
 )
 
 
@@ -256,6 +264,7 @@ def live_through(
     answers = Answers(sync.session)
     for turn, (step, number) in enumerate(turns):
         answers.pass_on()
+        sync.twin.faults = DOUBT.model_copy(update={"seed": way.seed}) if turn in way.doubt else Faults()
         if turn in way.trouble:
             answers.refuse_items("ada", 503, "service.unavailable", retryable=True)
         if step == "retry":
@@ -268,6 +277,7 @@ def live_through(
         if step != "plan":
             assert_accounted(sync, number)
     answers.pass_on()
+    sync.twin.faults = Faults()
     settle(sync, way, synced=True)
 
 

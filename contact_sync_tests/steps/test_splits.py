@@ -181,3 +181,16 @@ def test_who_has_become_somebody_else_does_not_keep_the_key_from_the_next(sync: 
     assert contacts(sync) == [{"a"}, {"b"}]
     assert (sync.contact("a").id, sync.contact("a").fields["firstName"]) == (before, "Grace")
     assert silent(sync, 0, 1, 2)
+
+
+def test_three_records_leave_one_contact_at_once(one: Sync) -> None:
+    sync = one
+    for crm_id in "cd":
+        sync.crm.put(crm_id, moment(0, 20), **ADA)
+    sync.sync(0)
+    for crm_id, name in (("b", "Bea"), ("c", "Cleo"), ("d", "Dora")):
+        sync.crm.put(crm_id, moment(1), first_name=name, last_name="Hopper", email=f"{name}@example.org")
+    sync.crm.put("b", moment(1), work_phone=None)
+    assert sync.sync(1) == {"created": 3}
+    assert sorted(map(sorted, sync.records().values())) == [["a"], ["b"], ["c"], ["d"]]
+    assert_accounted(sync, 1)

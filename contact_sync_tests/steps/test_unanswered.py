@@ -11,6 +11,7 @@ from contact_sync_tests.steps.harness import Sync
 from contact_sync_tests.steps.world import moment
 
 ADA = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org"}
+BEA = {"first_name": "Bea", "last_name": "Benz", "email": "bea@example.org"}
 
 Unanswered = Callable[[int], None]
 """Syncs a window whose requests get no answer."""
@@ -41,6 +42,11 @@ def unanswered(request: pytest.FixtureRequest, sync: Sync) -> Iterator[Unanswere
 def contacts(sync: Sync) -> list[tuple[set[str], dict[str, str]]]:
     """Return the contacts that the tests are about."""
     return [(set(one.records), one.fields) for one in sync.contacts() if one.records != {"p0"}]
+
+
+def named(sync: Sync) -> list[tuple[set[str], str]]:
+    """Return the records of the contacts that the tests are about, and their first names."""
+    return [(records, fields["firstName"]) for records, fields in contacts(sync)]
 
 
 def silent(sync: Sync, *numbers: int) -> bool:
@@ -149,3 +155,83 @@ def test_a_delete_of_what_may_be_there_waits_for_its_grace_period(sync: Sync, un
     sync.crm.delete("a", moment(2))
     assert sync.sync(2) == {"queued": 1}
     assert sync.queue()["a"]["state"] == "deferred"
+
+
+def test_a_record_that_is_merged_away_takes_its_contact_along(sync: Sync, unanswered: Unanswered) -> None:
+    sync.crm.put("a", moment(0), **ADA)
+    sync.sync(0)
+    sync.crm.put("b", moment(1), **BEA)
+    unanswered(1)
+    sync.crm.put("b", moment(2), is_deleted=1, merged_into="a")
+    unanswered(2)
+    sync.later(hours=1)
+    sync.retry()
+    assert [records for records, _ in contacts(sync)] == [{"a"}]
+    assert silent(sync, 1, 2)
+
+
+def test_a_record_that_joined_a_contact_and_is_corrected_gets_its_own(sync: Sync, unanswered: Unanswered) -> None:
+    sync.crm.put("a", moment(0), **ADA)
+    sync.sync(0)
+    sync.crm.put("b", moment(1), **ADA, job_title="Countess")
+    unanswered(1)
+    sync.crm.put("b", moment(2), **BEA)
+    sync.sync(2)
+    assert named(sync) == [
+        ({"a"}, "Ada"),
+        ({"b"}, "Bea"),
+    ]
+    assert silent(sync, 1, 2)
+
+
+def test_a_record_is_not_confused_with_one_that_takes_its_place(sync: Sync, unanswered: Unanswered) -> None:
+    sync.crm.put("a", moment(1), **ADA)
+    unanswered(1)
+    sync.crm.put("b", moment(2), **ADA)
+    sync.crm.put("a", moment(2, 20), **BEA)
+    sync.sync(2)
+    assert named(sync) == [
+        ({"a"}, "Bea"),
+        ({"b"}, "Ada"),
+    ]
+    assert silent(sync, 1, 2)
+
+
+@pytest.mark.parametrize("then", ["deleted", "merged", "taken back"])
+def test_a_record_that_may_have_split_off_leaves_nothing_behind(
+    sync: Sync, unanswered: Unanswered, then: str
+) -> None:
+    sync.crm.put("a", moment(0), **ADA)
+    sync.crm.put("b", moment(0), **ADA, job_title="Countess")
+    sync.sync(0)
+    sync.crm.put("b", moment(1), **BEA)
+    unanswered(1)
+    unanswered(1)  # the contact that it leaves has let it go, now it is made
+    changes: dict[str, dict[str, object]] = {
+        "deleted": {"is_deleted": 1},
+        "merged": {"is_deleted": 1, "merged_into": "a"},
+        "taken back": {**ADA, "is_deleted": 0},
+    }
+    sync.crm.put("b", moment(2), **changes[then])
+    sync.sync(2)
+    sync.later(hours=1)
+    sync.retry()
+    assert [records for records, _ in contacts(sync)] == [{"a", "b"} if then == "taken back" else {"a"}]
+    assert silent(sync, 1, 2)
+
+
+def test_a_record_that_may_have_been_merged_away_comes_back(sync: Sync, unanswered: Unanswered) -> None:
+    sync.crm.put("a", moment(0), **ADA)
+    sync.crm.put("b", moment(0), **BEA)
+    sync.sync(0)
+    sync.crm.put("b", moment(1), is_deleted=1, merged_into="a")
+    unanswered(1)
+    sync.crm.put("b", moment(2), is_deleted=0, merged_into=None)
+    sync.sync(2)
+    sync.later(hours=1)
+    sync.retry()
+    assert named(sync) == [
+        ({"a"}, "Ada"),
+        ({"b"}, "Bea"),
+    ]
+    assert silent(sync, 1, 2)
