@@ -12,7 +12,7 @@ from contact_sync.simulator.dataverse.settings import DataverseSettings
 from contact_sync.simulator.faults import Faults
 from contact_sync_tests.crm.contract import NOON, WINDOW, read
 from contact_sync_tests.crm.dynamics_harness import SETTLE, credentials_of, source_of
-from contact_sync_tests.crm.scripted import Reply, scripted
+from contact_sync_tests.scripted import Reply, Scripted
 from contact_sync_tests.simulator.conftest import ManualClock
 
 PEOPLE = 20  # three pages of seven
@@ -154,7 +154,7 @@ def test_an_outage_in_html_is_told_in_a_line(server: DataverseServer, source: Dy
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", [], "text", {"value": 3}, {"value": [3]}, {}])
 def test_a_success_that_is_no_page_is_none(body: object) -> None:
-    with scripted() as server:
+    with Scripted() as server:
         source = elsewhere(server.url)
         server.script.append(TOKEN)
         server.otherwise = Reply(200, body)
@@ -170,7 +170,7 @@ def test_a_dripping_answer_is_given_up(server: DataverseServer, source: Dynamics
 
 
 def test_a_link_to_another_host_is_not_followed(server: DataverseServer, source: DynamicsSource) -> None:
-    with scripted() as foreign:
+    with Scripted() as foreign:
         server.foreign_origin = foreign.url
         error = failing(source)
         assert isinstance(error, CrmConfigurationError)
@@ -179,7 +179,7 @@ def test_a_link_to_another_host_is_not_followed(server: DataverseServer, source:
 
 
 def test_a_link_that_leads_back_is_not_followed_for_ever() -> None:
-    with scripted() as server:
+    with Scripted() as server:
         source = elsewhere(server.url)
         server.script.append(TOKEN)
         server.otherwise = Reply(200, {"value": [], "@odata.nextLink": f"{server.url}/api/data/v9.2/contacts?a=1"})
@@ -234,7 +234,7 @@ def test_nobody_there_is_worth_another_run(server: DataverseServer, source: Dyna
     ],
 )
 def test_a_refusal_is_told_without_what_it_says(reply: Reply, hint: str) -> None:
-    with scripted() as server:
+    with Scripted() as server:
         source = elsewhere(server.url)
         server.script.append(TOKEN)
         server.otherwise = reply

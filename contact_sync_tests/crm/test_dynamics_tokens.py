@@ -13,7 +13,7 @@ from contact_sync.simulator.dataverse.server import DataverseServer
 from contact_sync.simulator.dataverse.settings import DataverseSettings
 from contact_sync.simulator.faults import Faults
 from contact_sync_tests.crm.dynamics_harness import credentials_of, settings_of
-from contact_sync_tests.crm.scripted import Reply, scripted
+from contact_sync_tests.scripted import Reply, Scripted
 from contact_sync_tests.simulator.conftest import ManualClock
 
 
@@ -121,7 +121,7 @@ def test_a_login_host_in_trouble_may_be_asked_again(
     ],
 )
 def test_an_answer_without_a_token_is_none(http: Http, body: dict[str, object]) -> None:
-    with scripted() as server:
+    with Scripted() as server:
         server.otherwise = Reply(200, body)
         tokens = EntraTokens(
             http, Dynamics(url=server.url, login_url=server.url), AppCredentials("tenant", "client", "secret")
@@ -146,7 +146,7 @@ def test_an_answer_without_a_token_is_none(http: Http, body: dict[str, object]) 
 def test_a_strange_answer_is_an_error_that_tells_nothing_of_it(
     http: Http, reply: Reply, error: type[Exception]
 ) -> None:
-    with scripted() as server:
+    with Scripted() as server:
         server.otherwise = reply
         tokens = EntraTokens(
             http, Dynamics(url=server.url, login_url=server.url), AppCredentials("tenant", "client", "secret")

@@ -20,14 +20,14 @@ from contact_sync.crm.http import (
     require_same_origin,
 )
 from contact_sync.crm.source import CrmConfigurationError, CrmError
-from contact_sync_tests.crm.scripted import Reply, Scripted, scripted
+from contact_sync_tests.scripted import Reply, Scripted
 
 SECRET = "s3cret"
 
 
 @pytest.fixture
 def server() -> Iterator[Scripted]:
-    with scripted() as server:
+    with Scripted() as server:
         yield server
 
 
@@ -134,7 +134,7 @@ def test_neither_netrc_nor_proxies_of_the_environment_are_used(
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     server.script.append(Reply(200))
     assert client.exchange(get(server)).ok
-    assert server.seen[0][1]["Authorization"] == f"Bearer {SECRET}"
+    assert server.seen[0].headers["Authorization"] == f"Bearer {SECRET}"
 
 
 def test_nothing_private_shows_in_a_failure(server: Scripted, client: Http) -> None:

@@ -21,7 +21,7 @@ from contact_sync.simulator.salesforce.server import SalesforceServer
 from contact_sync.simulator.salesforce.settings import App, OrgSettings
 from contact_sync.simulator.salesforce.trouble import Kind
 from contact_sync_tests.crm.salesforce_harness import CREDENTIALS, SETTLE, opened
-from contact_sync_tests.crm.scripted import Reply, scripted
+from contact_sync_tests.scripted import Reply, Scripted
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 WINDOW = Window(NOON, NOON + timedelta(minutes=30))
@@ -281,7 +281,7 @@ def test_a_field_of_the_account_that_is_not_there_is_named(org: SalesforceServer
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}])
 def test_an_answer_without_a_time_is_told(headers: dict[str, str]) -> None:
-    with scripted() as server:
+    with Scripted() as server:
         server.script.append(Reply(200, [], headers))
         source = SalesforceSource(Salesforce.model_validate({"url": server.url}), CREDENTIALS, [], settle=SETTLE)
         with pytest.raises(CrmUnavailableError, match="without its time") as failed:

@@ -15,7 +15,7 @@ from contact_sync.crm.source import CrmConfigurationError, CrmError
 from contact_sync.simulator.salesforce.server import SalesforceServer
 from contact_sync.simulator.salesforce.settings import App, OrgSettings
 from contact_sync_tests.crm.salesforce_harness import CREDENTIALS
-from contact_sync_tests.crm.scripted import Reply, Scripted, scripted
+from contact_sync_tests.scripted import Reply, Scripted
 
 USER = "sync@acme.example"
 
@@ -45,7 +45,7 @@ def org(keys: tuple[str, str]) -> Iterator[SalesforceServer]:
 
 @pytest.fixture
 def server() -> Iterator[Scripted]:
-    with scripted() as server:
+    with Scripted() as server:
         yield server
 
 

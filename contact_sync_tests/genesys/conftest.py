@@ -1,6 +1,5 @@
 """What the tests of the Genesys room share: a scripted server, a clock that only moves when told, a client."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ from contact_sync.genesys.auth import TokenManager
 from contact_sync.genesys.client import GenesysClient
 from contact_sync.genesys.regions import Hosts
 from contact_sync.genesys.transport import Transport
-from contact_sync_tests.genesys.server import ScriptedServer
+from contact_sync_tests.genesys.server import ScriptedGenesys
 
 SECRET = "s3cret-of-the-client"
 
@@ -61,18 +60,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+def server() -> Iterator[ScriptedGenesys]:
+    with ScriptedGenesys() as running:
         yield running
-        running.stopping.set()
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
-def hosts(server: ScriptedServer) -> Hosts:
+def hosts(server: ScriptedGenesys) -> Hosts:
     return Hosts(server.url, server.url)
 
 

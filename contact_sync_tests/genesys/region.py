@@ -3,18 +3,18 @@
 What belongs here: what the tests of discovery share, and those of connecting, which lies above it.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from contact_sync.genesys.regions import Hosts
-from contact_sync_tests.genesys.server import Reply, ScriptedServer
+from contact_sync_tests.genesys.server import ScriptedGenesys
+from contact_sync_tests.scripted import Reply
 
 NOT_FOUND = Reply(400, {"error": "invalid_client", "description": "client not found"})
 WRONG_SECRET = Reply(401, {"error": "invalid_client", "description": "authentication failed"})
 
 
-class RegionServer(ScriptedServer):
+class RegionServer(ScriptedGenesys):
     """Login and API host of a region; it knows the client if there is an organisation."""
 
     def __init__(self, organization: str | None) -> None:
@@ -40,19 +40,6 @@ def regions(**organizations: str | None) -> Iterator[dict[str, RegionServer]]:
     """Serve a region for each organisation, by the domain `<name>.example`; None is a region of others."""
     with ExitStack() as stack:
         yield {
-            f"{name}.example": stack.enter_context(_serving(RegionServer(organization)))
+            f"{name}.example": stack.enter_context(RegionServer(organization))
             for name, organization in organizations.items()
         }
-
-
-@contextmanager
-def _serving(server: RegionServer) -> Iterator[RegionServer]:
-    with server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.stopping.set()
-            server.shutdown()
-            thread.join()

@@ -9,14 +9,15 @@ from contact_sync.genesys.auth import COOLDOWN, BearerAuth, TokenManager, Unknow
 from contact_sync.genesys.errors import GenesysError, GenesysFatalError, GenesysRetryableError
 from contact_sync.genesys.regions import Hosts
 from contact_sync_tests.genesys.conftest import SECRET, Clock
-from contact_sync_tests.genesys.server import Reply, ScriptedServer, Seen
+from contact_sync_tests.genesys.server import ScriptedGenesys
+from contact_sync_tests.scripted import Reply, Seen
 
 
 def refusal(words: str, status: int = 400) -> Reply:
     return Reply(status, {"error": "invalid_client", "description": words, "error_description": words})
 
 
-def test_a_token_is_asked_for_as_genesys_documents(server: ScriptedServer, tokens: TokenManager) -> None:
+def test_a_token_is_asked_for_as_genesys_documents(server: ScriptedGenesys, tokens: TokenManager) -> None:
     assert tokens.token() == tokens.token() == "token-1"
     (seen,) = server.token_requests
     assert base64.b64decode(seen.headers["Authorization"].removeprefix("Basic ")).decode() == f"client-id:{SECRET}"
@@ -27,7 +28,7 @@ def test_a_token_is_asked_for_as_genesys_documents(server: ScriptedServer, token
 
 @pytest.mark.parametrize(("life", "margin"), [(86_400, 300), (3_600, 300), (300, 30)])
 def test_a_token_is_replaced_before_it_ends(
-    server: ScriptedServer, tokens: TokenManager, clock: Clock, life: int, margin: int
+    server: ScriptedGenesys, tokens: TokenManager, clock: Clock, life: int, margin: int
 ) -> None:
     server.tokens.append(Reply(200, {"access_token": "first", "expires_in": life}))
     assert tokens.token() == "first"
@@ -37,7 +38,7 @@ def test_a_token_is_replaced_before_it_ends(
     assert tokens.token() == "token-2"
 
 
-def test_sixteen_threads_cause_one_refresh(server: ScriptedServer, tokens: TokenManager) -> None:
+def test_sixteen_threads_cause_one_refresh(server: ScriptedGenesys, tokens: TokenManager) -> None:
     barrier = threading.Barrier(16)
 
     def ask() -> str:
@@ -50,7 +51,7 @@ def test_sixteen_threads_cause_one_refresh(server: ScriptedServer, tokens: Token
     assert len(server.token_requests) == 1
 
 
-def test_only_the_current_token_can_be_invalidated(server: ScriptedServer, tokens: TokenManager) -> None:
+def test_only_the_current_token_can_be_invalidated(server: ScriptedGenesys, tokens: TokenManager) -> None:
     old = tokens.token()
     tokens.invalidate(old)
     assert tokens.token() == "token-2"
@@ -61,7 +62,7 @@ def test_only_the_current_token_can_be_invalidated(server: ScriptedServer, token
 
 @pytest.mark.parametrize("status", [400, 401])
 def test_a_region_that_does_not_know_the_client_says_so(
-    server: ScriptedServer, tokens: TokenManager, status: int
+    server: ScriptedGenesys, tokens: TokenManager, status: int
 ) -> None:
     server.tokens.append(refusal("client not found", status))
     with pytest.raises(UnknownClientError) as refused:
@@ -72,19 +73,19 @@ def test_a_region_that_does_not_know_the_client_says_so(
     )
 
 
-def test_a_region_that_another_setting_chose_names_that_one(server: ScriptedServer, hosts: Hosts) -> None:
+def test_a_region_that_another_setting_chose_names_that_one(server: ScriptedGenesys, hosts: Hosts) -> None:
     server.tokens.append(refusal("client not found"))
     with pytest.raises(UnknownClientError, match=r"check genesys.organizations and GENESYS_CLIENT_ID$"):
         TokenManager(hosts, "client-id", SECRET, setting="genesys.organizations").token()
 
 
-def test_a_wrong_secret_names_its_setting(server: ScriptedServer, tokens: TokenManager) -> None:
+def test_a_wrong_secret_names_its_setting(server: ScriptedGenesys, tokens: TokenManager) -> None:
     server.tokens.append(refusal("authentication failed", 401))
     with pytest.raises(WrongSecretError, match=r"check GENESYS_CLIENT_SECRET$"):
         tokens.token()
 
 
-def test_another_refusal_names_the_settings(server: ScriptedServer, tokens: TokenManager) -> None:
+def test_another_refusal_names_the_settings(server: ScriptedGenesys, tokens: TokenManager) -> None:
     server.tokens.append(Reply(400, {"error": "unauthorized_client"}))
     with pytest.raises(GenesysFatalError, match=r"unauthorized_client.*GENESYS_CLIENT_ID"):
         tokens.token()
@@ -100,7 +101,7 @@ def test_another_refusal_names_the_settings(server: ScriptedServer, tokens: Toke
     ],
 )
 def test_a_throttled_or_absent_login_host_is_worth_a_retry(
-    server: ScriptedServer, tokens: TokenManager, clock: Clock, reply: Reply
+    server: ScriptedGenesys, tokens: TokenManager, clock: Clock, reply: Reply
 ) -> None:
     server.tokens.append(reply)
     with pytest.raises(GenesysRetryableError):
@@ -109,7 +110,7 @@ def test_a_throttled_or_absent_login_host_is_worth_a_retry(
     assert tokens.token() == "token-2"
 
 
-def test_sixteen_threads_cause_one_failure(server: ScriptedServer, tokens: TokenManager, clock: Clock) -> None:
+def test_sixteen_threads_cause_one_failure(server: ScriptedGenesys, tokens: TokenManager, clock: Clock) -> None:
     server.tokens.append(Reply(503, {}, {"Retry-After": "9"}))
     barrier = threading.Barrier(16)
 
@@ -135,7 +136,7 @@ def test_sixteen_threads_cause_one_failure(server: ScriptedServer, tokens: Token
 
 
 def test_a_host_that_names_no_time_is_left_alone_for_a_moment(
-    server: ScriptedServer, tokens: TokenManager, clock: Clock, caplog: pytest.LogCaptureFixture
+    server: ScriptedGenesys, tokens: TokenManager, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.tokens.extend([Reply(503), Reply(503)])
     for asked in (1, 2):
@@ -150,7 +151,7 @@ def test_a_host_that_names_no_time_is_left_alone_for_a_moment(
 
 
 def test_while_a_token_lasts_a_failing_login_host_is_no_error(
-    server: ScriptedServer, tokens: TokenManager, clock: Clock, caplog: pytest.LogCaptureFixture
+    server: ScriptedGenesys, tokens: TokenManager, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert tokens.token() == "token-1"
     assert tokens.remaining() == 86_400
@@ -173,7 +174,7 @@ def test_while_a_token_lasts_a_failing_login_host_is_no_error(
     assert tokens.token().startswith("token-")
 
 
-def test_a_refresh_that_failed_is_made_up_for(server: ScriptedServer, tokens: TokenManager, clock: Clock) -> None:
+def test_a_refresh_that_failed_is_made_up_for(server: ScriptedGenesys, tokens: TokenManager, clock: Clock) -> None:
     tokens.token()
     clock.now += 86_400 - 300
     server.tokens.append(Reply(429, {}, {"Retry-After": "60"}))
@@ -186,7 +187,9 @@ def test_a_refresh_that_failed_is_made_up_for(server: ScriptedServer, tokens: To
     assert tokens.remaining() == 86_400
 
 
-def test_a_token_that_met_a_401_is_not_used_on(server: ScriptedServer, tokens: TokenManager, clock: Clock) -> None:
+def test_a_token_that_met_a_401_is_not_used_on(
+    server: ScriptedGenesys, tokens: TokenManager, clock: Clock
+) -> None:
     tokens.token()
     clock.now += 86_400 - 300
     server.tokens.append(Reply(503))
@@ -196,7 +199,7 @@ def test_a_token_that_met_a_401_is_not_used_on(server: ScriptedServer, tokens: T
 
 
 def test_while_one_thread_refreshes_the_others_go_on_with_the_present_token(
-    server: ScriptedServer, tokens: TokenManager, clock: Clock
+    server: ScriptedGenesys, tokens: TokenManager, clock: Clock
 ) -> None:
     asked, answer = threading.Event(), threading.Event()
 
@@ -218,7 +221,7 @@ def test_while_one_thread_refreshes_the_others_go_on_with_the_present_token(
 
 
 def test_a_secret_that_turned_wrong_is_not_hidden_by_a_token_that_lasts(
-    server: ScriptedServer, tokens: TokenManager, clock: Clock
+    server: ScriptedGenesys, tokens: TokenManager, clock: Clock
 ) -> None:
     tokens.token()
     clock.now += 86_400 - 300
@@ -239,14 +242,14 @@ def test_a_secret_that_turned_wrong_is_not_hidden_by_a_token_that_lasts(
     ],
 )
 def test_an_answer_without_a_usable_token_is_fatal(
-    server: ScriptedServer, tokens: TokenManager, body: object
+    server: ScriptedGenesys, tokens: TokenManager, body: object
 ) -> None:
     server.tokens.append(Reply(200, body))
     with pytest.raises(GenesysFatalError, match="without a token"):
         tokens.token()
 
 
-def test_the_credentials_are_not_sent_after_a_redirect(server: ScriptedServer, tokens: TokenManager) -> None:
+def test_the_credentials_are_not_sent_after_a_redirect(server: ScriptedGenesys, tokens: TokenManager) -> None:
     server.tokens.append(Reply(307, {}, {"Location": f"{server.url}/elsewhere"}))
     with pytest.raises(GenesysFatalError):
         tokens.token()
@@ -254,14 +257,14 @@ def test_the_credentials_are_not_sent_after_a_redirect(server: ScriptedServer, t
 
 
 def test_a_secret_beyond_latin_1_is_sent_as_utf_8(
-    server: ScriptedServer, hosts: Hosts, session: requests.Session
+    server: ScriptedGenesys, hosts: Hosts, session: requests.Session
 ) -> None:
     TokenManager(hosts, "id", "пароль", session=session).token()
     sent = server.token_requests[0].headers["Authorization"].removeprefix("Basic ")
     assert base64.b64decode(sent).decode() == "id:пароль"
 
 
-def test_no_secret_shows_in_a_repr_or_an_exception(server: ScriptedServer, tokens: TokenManager) -> None:
+def test_no_secret_shows_in_a_repr_or_an_exception(server: ScriptedGenesys, tokens: TokenManager) -> None:
     def echo(seen: Seen) -> Reply:
         return Reply(401, {"error": seen.headers["Authorization"], "description": SECRET})
 

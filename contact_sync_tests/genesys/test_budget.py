@@ -9,7 +9,8 @@ from contact_sync.genesys.errors import GenesysRetryableError, GenesysRowError
 from contact_sync.genesys.regions import Hosts
 from contact_sync.genesys.transport import NAP, Transport
 from contact_sync_tests.genesys.conftest import Clock, Line
-from contact_sync_tests.genesys.server import GREETING, Reply, Script, ScriptedServer, Seen, error
+from contact_sync_tests.genesys.server import GREETING, ScriptedGenesys, error
+from contact_sync_tests.scripted import Reply, Script, Seen
 
 
 class Slots(Line):
@@ -24,7 +25,7 @@ class Slots(Line):
 
 
 def test_a_turn_that_moves_is_waited_for_with_one_ticket(
-    server: ScriptedServer, hosts: Hosts, tokens: TokenManager, session: requests.Session, clock: Clock
+    server: ScriptedGenesys, hosts: Hosts, tokens: TokenManager, session: requests.Session, clock: Clock
 ) -> None:
     server.script.append(GREETING)
     budget = Slots(clock, 0.25, 0.5, 30.0, 0.125)
@@ -34,7 +35,7 @@ def test_a_turn_that_moves_is_waited_for_with_one_ticket(
 
 
 def test_a_pause_holds_back_a_request_that_was_about_to_have_its_turn(
-    server: ScriptedServer, hosts: Hosts, tokens: TokenManager, session: requests.Session, clock: Clock
+    server: ScriptedGenesys, hosts: Hosts, tokens: TokenManager, session: requests.Session, clock: Clock
 ) -> None:
     def sleep(seconds: float) -> None:
         if not server.seen:  # while this one waits, a request of another process is throttled
@@ -58,7 +59,7 @@ def test_a_pause_holds_back_a_request_that_was_about_to_have_its_turn(
 
 
 def test_every_answer_tells_the_budget_of_the_window(
-    server: ScriptedServer, transport: Transport, budget: Line, clock: Clock
+    server: ScriptedGenesys, transport: Transport, budget: Line, clock: Clock
 ) -> None:
     def slow(reply: Reply) -> Script:
         def answer(_seen: Seen) -> Reply:
@@ -106,7 +107,7 @@ def limits(count: object, *, allowed: object = 300, reset: object = 60, **more: 
     ],
 )
 def test_a_window_that_makes_no_sense_is_not_observed(
-    server: ScriptedServer, transport: Transport, budget: Line, headers: dict[str, str]
+    server: ScriptedGenesys, transport: Transport, budget: Line, headers: dict[str, str]
 ) -> None:
     server.script.append(Reply(200, {}, headers))
     assert transport.get("/a").ok
@@ -133,7 +134,7 @@ class OnePlace(Line):
 
 
 def test_threads_share_one_token_and_one_place_in_the_line(
-    server: ScriptedServer, hosts: Hosts, tokens: TokenManager, session: requests.Session, clock: Clock
+    server: ScriptedGenesys, hosts: Hosts, tokens: TokenManager, session: requests.Session, clock: Clock
 ) -> None:
     server.otherwise = GREETING
     barrier, budget = threading.Barrier(8), OnePlace(clock)

@@ -11,7 +11,7 @@ from contact_sync.genesys.errors import GenesysFatalError, GenesysRetryableError
 from contact_sync.genesys.regions import Hosts
 from contact_sync_tests.genesys.conftest import SECRET
 from contact_sync_tests.genesys.region import NOT_FOUND, WRONG_SECRET, RegionServer, regions
-from contact_sync_tests.genesys.server import HTML, Reply, Seen
+from contact_sync_tests.scripted import HTML, Reply, Seen
 
 NOWHERE = Hosts("http://127.0.0.1:1", "http://127.0.0.1:1")
 

@@ -14,7 +14,8 @@ from contact_sync.simulator.server import TwinServer
 from contact_sync.simulator.settings import TwinSettings
 from contact_sync_tests import contract
 from contact_sync_tests.genesys.conftest import Clock, Line
-from contact_sync_tests.genesys.server import HTML, Reply, ScriptedServer, error
+from contact_sync_tests.genesys.server import ScriptedGenesys, error
+from contact_sync_tests.scripted import HTML, Reply
 
 ALL = (*NEEDED, *SUPERFLUOUS)
 NAMES = {permission.name for permission in ALL}
@@ -87,7 +88,7 @@ def test_an_enrich_is_only_tried_dry() -> None:
     ],
 )
 def test_only_403_says_that_a_permission_is_lacking(
-    server: ScriptedServer, transport: Transport, reply: Reply, finding: Finding
+    server: ScriptedGenesys, transport: Transport, reply: Reply, finding: Finding
 ) -> None:
     server.script.append(reply)
     assert probe(transport, NEEDED[0]) == finding
@@ -95,14 +96,14 @@ def test_only_403_says_that_a_permission_is_lacking(
 
 @pytest.mark.parametrize("reply", [error(401, "bad.credentials"), Reply(403, b"<html>no</html>", HTML)])
 def test_an_answer_that_is_not_about_the_permission_tells_nothing(
-    server: ScriptedServer, transport: Transport, reply: Reply
+    server: ScriptedGenesys, transport: Transport, reply: Reply
 ) -> None:
     server.otherwise = reply
     with pytest.raises(GenesysFatalError):
         probe(transport, NEEDED[0])
 
 
-def test_no_answer_tells_nothing(server: ScriptedServer, transport: Transport) -> None:
+def test_no_answer_tells_nothing(server: ScriptedGenesys, transport: Transport) -> None:
     server.otherwise = error(503, "service.unavailable")
     with pytest.raises(GenesysRetryableError):
         probe(transport, NEEDED[0])

@@ -14,10 +14,11 @@ from contact_sync.genesys.errors import (
 from contact_sync.genesys.regions import Hosts
 from contact_sync.genesys.transport import PATIENCE, Transport
 from contact_sync_tests.genesys.conftest import Clock, Line
-from contact_sync_tests.genesys.server import GREETING, HTML, Reply, ScriptedServer, Seen, error
+from contact_sync_tests.genesys.server import GREETING, ScriptedGenesys, error
+from contact_sync_tests.scripted import HTML, Reply, Seen
 
 
-def test_a_request_is_authorised_named_and_counted(server: ScriptedServer, transport: Transport) -> None:
+def test_a_request_is_authorised_named_and_counted(server: ScriptedGenesys, transport: Transport) -> None:
     server.script.extend([GREETING, GREETING])
     assert transport.get("/a", {"name": "x y"}).body == {"hello": "world"}
     transport.post("/b", {"some": "body"})
@@ -29,7 +30,7 @@ def test_a_request_is_authorised_named_and_counted(server: ScriptedServer, trans
     assert (transport.requests_sent, transport.writes_sent) == (2, 1)
 
 
-def test_connections_are_kept_open(server: ScriptedServer, transport: Transport) -> None:
+def test_connections_are_kept_open(server: ScriptedGenesys, transport: Transport) -> None:
     server.script.extend([GREETING, error(422, "validation.failed"), GREETING])
     transport.get("/a")
     with pytest.raises(GenesysRowError):
@@ -38,20 +39,20 @@ def test_connections_are_kept_open(server: ScriptedServer, transport: Transport)
     assert server.connections == 1  # the token came over it, too: one host here
 
 
-def test_a_401_gets_one_new_token_and_one_replay(server: ScriptedServer, transport: Transport) -> None:
+def test_a_401_gets_one_new_token_and_one_replay(server: ScriptedGenesys, transport: Transport) -> None:
     server.script.extend([error(401, "bad.credentials"), GREETING])
     transport.get("/a")
     assert [seen.headers["Authorization"] for seen in server.seen] == ["Bearer token-1", "Bearer token-2"]
 
 
-def test_a_second_401_is_fatal(server: ScriptedServer, transport: Transport) -> None:
+def test_a_second_401_is_fatal(server: ScriptedGenesys, transport: Transport) -> None:
     server.otherwise = error(401, "bad.credentials")
     with pytest.raises(GenesysFatalError, match=r"401 bad.credentials: is the OAuth client active") as refused:
         transport.get("/a")
     assert (refused.value.status, len(server.seen), len(server.token_requests)) == (401, 2, 2)
 
 
-def test_a_missing_permission_is_named(server: ScriptedServer, transport: Transport) -> None:
+def test_a_missing_permission_is_named(server: ScriptedGenesys, transport: Transport) -> None:
     message = "You are missing the following permission(s): externalContacts:contact:enrich"
     server.script.append(Reply(403, {"code": "missing.permissions", "message": message}))
     with pytest.raises(GenesysFatalError, match=r"OAuth client externalContacts:contact:enrich$"):
@@ -62,7 +63,7 @@ def test_a_missing_permission_is_named(server: ScriptedServer, transport: Transp
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("header", ["Retry-After", "inin-ratelimit-reset"])
 def test_no_request_goes_out_before_retry_after(
-    server: ScriptedServer, transport: Transport, budget: Line, clock: Clock, status: int, header: str
+    server: ScriptedGenesys, transport: Transport, budget: Line, clock: Clock, status: int, header: str
 ) -> None:
     arrivals: list[float] = []
 
@@ -81,7 +82,7 @@ def test_no_request_goes_out_before_retry_after(
         assert budget.closed_until == pytest.approx(arrivals[1])
 
 
-def test_retry_after_may_be_a_date(server: ScriptedServer, transport: Transport, clock: Clock) -> None:
+def test_retry_after_may_be_a_date(server: ScriptedGenesys, transport: Transport, clock: Clock) -> None:
     date = formatdate(time.time() + 30, usegmt=True)
     server.script.extend([error(429, "too.many.requests", Retry_After=date), GREETING])
     transport.get("/a")
@@ -90,7 +91,7 @@ def test_retry_after_may_be_a_date(server: ScriptedServer, transport: Transport,
 
 @pytest.mark.parametrize("value", ["soon", "-5", "9" * 5_000])
 def test_a_senseless_retry_after_means_backing_off(
-    server: ScriptedServer, transport: Transport, clock: Clock, value: str
+    server: ScriptedGenesys, transport: Transport, clock: Clock, value: str
 ) -> None:
     server.script.extend([error(429, "too.many.requests", Retry_After=value), GREETING])
     transport.get("/a")
@@ -98,7 +99,7 @@ def test_a_senseless_retry_after_means_backing_off(
 
 
 def test_a_wait_beyond_patience_is_left_to_the_caller(
-    server: ScriptedServer, transport: Transport, clock: Clock
+    server: ScriptedGenesys, transport: Transport, clock: Clock
 ) -> None:
     server.script.append(error(429, "too.many.requests", Retry_After="3600"))
     with pytest.raises(GenesysRetryableError) as throttled:
@@ -111,7 +112,7 @@ def test_a_wait_beyond_patience_is_left_to_the_caller(
 
 
 def test_trouble_passes(
-    server: ScriptedServer, transport: Transport, clock: Clock, caplog: pytest.LogCaptureFixture
+    server: ScriptedGenesys, transport: Transport, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.script.extend(
         [
@@ -131,7 +132,9 @@ def test_trouble_passes(
         assert private not in caplog.text
 
 
-def test_trouble_that_stays_is_raised_after_the_last_attempt(server: ScriptedServer, transport: Transport) -> None:
+def test_trouble_that_stays_is_raised_after_the_last_attempt(
+    server: ScriptedGenesys, transport: Transport
+) -> None:
     server.otherwise = error(503, "service.unavailable", ININ_Correlation_Id="corr-9")
     with pytest.raises(
         GenesysRetryableError, match=r"503 service.unavailable \(correlation id corr-9\)$"
@@ -145,7 +148,7 @@ def test_trouble_that_stays_is_raised_after_the_last_attempt(server: ScriptedSer
     assert len(server.seen) == 5
 
 
-def test_a_throttled_login_host_is_waited_for(server: ScriptedServer, transport: Transport, clock: Clock) -> None:
+def test_a_throttled_login_host_is_waited_for(server: ScriptedGenesys, transport: Transport, clock: Clock) -> None:
     server.tokens.append(Reply(429, {}, {"Retry-After": "9"}))
     server.script.append(GREETING)
     transport.get("/a")

@@ -14,12 +14,13 @@ from contact_sync.genesys.errors import (
 from contact_sync.genesys.regions import Hosts
 from contact_sync.genesys.transport import Transport
 from contact_sync_tests.genesys.conftest import SECRET, Line
-from contact_sync_tests.genesys.server import GREETING, HTML, Reply, ScriptedServer, Seen
+from contact_sync_tests.genesys.server import GREETING, ScriptedGenesys
+from contact_sync_tests.scripted import HTML, Reply, Seen
 
 
 @pytest.mark.parametrize("headers", [{}, {"Transfer-Encoding": "chunked"}])
 def test_an_answer_that_drips_is_given_up_at_the_deadline(
-    server: ScriptedServer,
+    server: ScriptedGenesys,
     hosts: Hosts,
     tokens: TokenManager,
     budget: Line,
@@ -35,7 +36,7 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline(
 
 
 def test_silence_is_given_up_at_the_deadline(
-    server: ScriptedServer, hosts: Hosts, tokens: TokenManager, budget: Line, session: requests.Session
+    server: ScriptedGenesys, hosts: Hosts, tokens: TokenManager, budget: Line, session: requests.Session
 ) -> None:
     def silent(_: Seen) -> Reply:
         server.stopping.wait(5)
@@ -48,7 +49,7 @@ def test_silence_is_given_up_at_the_deadline(
 
 
 def test_an_answer_of_absurd_size_is_refused(
-    server: ScriptedServer, transport: Transport, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedGenesys, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wire, "MAX_ANSWER", 1_000)
     server.script.append(Reply(200, {"a": "x" * 2_000}))
@@ -56,7 +57,7 @@ def test_an_answer_of_absurd_size_is_refused(
         transport.get("/a")
 
 
-def test_a_redirect_is_not_followed(server: ScriptedServer, transport: Transport) -> None:
+def test_a_redirect_is_not_followed(server: ScriptedGenesys, transport: Transport) -> None:
     server.script.append(Reply(302, {}, {"Location": f"{server.url}/elsewhere"}))
     with pytest.raises(GenesysFatalError, match=r"302, a redirect, which is not followed$"):
         transport.get("/a")
@@ -64,7 +65,7 @@ def test_a_redirect_is_not_followed(server: ScriptedServer, transport: Transport
 
 
 @pytest.mark.parametrize("status", [200, 400, 404])
-def test_a_web_page_in_place_of_json_is_fatal(server: ScriptedServer, transport: Transport, status: int) -> None:
+def test_a_web_page_in_place_of_json_is_fatal(server: ScriptedGenesys, transport: Transport, status: int) -> None:
     server.script.append(Reply(status, b"<html>Sign in</html>", HTML))
     with pytest.raises(GenesysFatalError, match="no JSON") as failed:
         transport.get("/a")
@@ -72,14 +73,14 @@ def test_a_web_page_in_place_of_json_is_fatal(server: ScriptedServer, transport:
     assert len(server.seen) == 1
 
 
-def test_a_json_list_in_place_of_an_object_is_fatal(server: ScriptedServer, transport: Transport) -> None:
+def test_a_json_list_in_place_of_an_object_is_fatal(server: ScriptedGenesys, transport: Transport) -> None:
     server.script.append(Reply(200, []))
     with pytest.raises(GenesysFatalError, match="no JSON object"):
         transport.get("/a")
 
 
 def test_netrc_cannot_replace_the_token(
-    server: ScriptedServer, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedGenesys, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login mallory password wrong\n")
@@ -94,7 +95,7 @@ def test_netrc_cannot_replace_the_token(
 
 
 def test_a_proxy_of_the_environment_is_not_used(
-    server: ScriptedServer, transport: Transport, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedGenesys, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -103,7 +104,7 @@ def test_a_proxy_of_the_environment_is_not_used(
     assert transport.get("/a").ok
 
 
-def test_nothing_private_shows_in_an_exception(server: ScriptedServer, transport: Transport) -> None:
+def test_nothing_private_shows_in_an_exception(server: ScriptedGenesys, transport: Transport) -> None:
     server.script.append(
         Reply(422, {"code": "Ada Lovelace", "message": "+4930123456"}, {"ININ-Correlation-Id": "a b"})
     )

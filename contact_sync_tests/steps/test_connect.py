@@ -15,8 +15,8 @@ from contact_sync.state.database import open_database
 from contact_sync.state.homes import HomeRegion, HomeRegions
 from contact_sync.steps.connect import FOUND, REMEMBERED, Connected, Way, destination_of, open_genesys
 from contact_sync_tests.genesys.region import NOT_FOUND, WRONG_SECRET, RegionServer, regions
-from contact_sync_tests.genesys.server import Reply
 from contact_sync_tests.project import forget_environment
+from contact_sync_tests.scripted import Reply
 from contact_sync_tests.steps.world import settings_of
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -15,7 +15,7 @@ from contact_sync.simulator.server import TwinServer
 from contact_sync.steps import pipeline
 from contact_sync.steps.audit import audit
 from contact_sync.steps.gone import follow_feed, reconcile
-from contact_sync_tests.crm.scripted import scripted
+from contact_sync_tests.scripted import Scripted
 from contact_sync_tests.steps.accounting import assert_accounted
 from contact_sync_tests.steps.crms import DynamicsCrm, SyncElsewhere
 from contact_sync_tests.steps.world import FREQUENCY, Clock, moment, window
@@ -108,7 +108,7 @@ def test_an_environment_that_cannot_be_read_leaves_the_window_open_and_a_later_r
     sync: SyncElsewhere, crm: DynamicsCrm, kind: str
 ) -> None:
     people = {person(crm, number) for number in range(PEOPLE)}
-    with scripted() as elsewhere:
+    with Scripted() as elsewhere:
         if kind == "foreign link":
             crm.server.foreign_origin = elsewhere.url
         elif kind == "html":
