@@ -12,8 +12,9 @@ from urllib.parse import quote, urlencode
 import requests
 
 from contact_sync.crm.dynamics_tokens import EntraTokens
-from contact_sync.crm.http import Answer, BearerAuth, CrmRetryableError, Http, require_same_origin
+from contact_sync.crm.http import Answer, CrmRetryableError, Http, require_same_origin
 from contact_sync.crm.source import CrmConfigurationError, CrmError
+from contact_sync.wire import BearerAuth
 
 ROOT = "/api/data/v9.2/"
 MAX_PAGE = 5000

@@ -10,10 +10,11 @@ from urllib.parse import urljoin
 
 import requests
 
-from contact_sync.crm.http import Answer, BearerAuth, CrmRetryableError, Http, require_same_origin
+from contact_sync.crm.http import Answer, CrmRetryableError, Http, require_same_origin
 from contact_sync.crm.salesforce_auth import Access, Tokens
 from contact_sync.crm.salesforce_settings import Salesforce
 from contact_sync.crm.source import CrmConfigurationError, CrmError, CrmExhaustedError, CrmUnavailableError
+from contact_sync.wire import BearerAuth
 
 _TRANSIENT_STATUS = frozenset({406, 408, 420, 429})  # 406 and 420 come from Salesforce Edge
 _TRANSIENT_CODES = frozenset(

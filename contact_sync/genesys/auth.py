@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import requests
-from requests.auth import AuthBase, HTTPBasicAuth
+from requests.auth import HTTPBasicAuth
 
 from contact_sync.genesys.answers import as_object, as_text, as_word
 from contact_sync.genesys.errors import GenesysError, GenesysFatalError, GenesysRetryableError, classify
 from contact_sync.genesys.regions import Hosts
-from contact_sync.genesys.wire import Answer, Wire, open_session
+from contact_sync.genesys.wire import Answer, Wire
 
 MARGIN = 300.0  # seconds before its end that a token is replaced, or a tenth of its life if that is less
 COOLDOWN = 1.0  # seconds that a failed login host is left alone, unless it says how long
@@ -30,18 +30,6 @@ class UnknownClientError(GenesysFatalError):
 
 class WrongSecretError(GenesysFatalError):
     """The region knows the OAuth client, and refuses its secret."""
-
-
-class BearerAuth(AuthBase):
-    """Puts a token on a request; as an auth object it cannot be overruled by a `.netrc`."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Return `request` with the token on it."""
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +85,7 @@ class TokenManager:
         self._hosts = hosts
         # As bytes: requests would encode text as Latin-1.
         self._credentials = HTTPBasicAuth(client_id.encode(), client_secret.encode())
-        self._wire = Wire(open_session(session), clock, deadline)
+        self._wire = Wire(session, clock, deadline)
         self._clock = clock
         self._setting = setting
         self._lock = threading.Lock()

@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from contact_sync.genesys.auth import BearerAuth, TokenManager
+from contact_sync.genesys.auth import TokenManager
 from contact_sync.genesys.budget import Budget
 from contact_sync.genesys.errors import GenesysRetryableError
 from contact_sync.genesys.regions import Hosts
-from contact_sync.genesys.wire import Answer, Wire, open_session
+from contact_sync.genesys.wire import Answer, Wire
+from contact_sync.wire import BearerAuth
 
 PATIENCE = 300.0  # seconds; a longer wait is the caller's to plan, not ours to sleep through
 ROUNDING = 1.0  # seconds; Retry-After is in whole seconds
@@ -64,7 +65,7 @@ class Transport:
         self.hosts = hosts
         self._tokens = tokens
         self._budget = budget
-        self._wire = Wire(open_session(session), clock, deadline)
+        self._wire = Wire(session, clock, deadline)
         self._sleep = sleep
         self._clock = clock
         self._attempts = attempts

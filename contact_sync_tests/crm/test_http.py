@@ -1,25 +1,21 @@
-import gzip
-import random
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 import requests
 
-from contact_sync.crm import http
 from contact_sync.crm.http import (
     ATTEMPTS,
     PATIENCE,
     Answer,
-    BearerAuth,
     CrmRetryableError,
     Http,
+    error_of,
     origin_of,
     require_same_origin,
 )
 from contact_sync.crm.source import CrmConfigurationError, CrmError
+from contact_sync.wire import BearerAuth, Failure, TooLarge, Unanswered, Unfinished, Unsendable
 from contact_sync_tests.scripted import Reply, Scripted
 
 SECRET = "s3cret"
@@ -92,23 +88,30 @@ def test_a_pause_that_is_too_long_is_left_to_the_next_run(
     assert (naps, len(server.seen)) == ([], 1)
 
 
-def test_an_answer_that_drips_is_given_up_at_the_deadline(server: Scripted) -> None:
-    client = Http(deadline=0.3)
-    server.script.append(Reply(200, b"x" * 500, drip=0.02))
-    began = time.monotonic()
-    with pytest.raises(CrmRetryableError, match=r"in 0\.3 s"):
-        client.exchange(get(server))
-    assert 0.3 <= time.monotonic() - began < 5.0  # all of it would take ten
-    client.close()
-
-
-def test_an_answer_of_absurd_size_is_refused(
-    server: Scripted, client: Http, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "MAX_ANSWER", 1_000)
-    server.script.append(Reply(200, b"x" * 2_000))
-    with pytest.raises(CrmConfigurationError, match="more than 1000 bytes"):
-        client.exchange(get(server))
+@pytest.mark.parametrize(
+    ("failure", "error", "told"),
+    [
+        (
+            Unsendable("GET a/b", "InvalidURL"),
+            CrmConfigurationError,
+            "the request GET a/b cannot be sent (InvalidURL): check the CRM's address",
+        ),
+        (Unanswered("GET a/b", "Timeout"), CrmRetryableError, "the CRM did not answer GET a/b (Timeout)"),
+        (
+            Unfinished("GET a/b", 200, 300.0),
+            CrmRetryableError,
+            "the CRM did not finish its answer to GET a/b in 300 s",
+        ),
+        (
+            TooLarge("GET a/b", 200, 1_000),
+            CrmConfigurationError,
+            "the CRM answered GET a/b with more than 1000 bytes: is the host right?",
+        ),
+    ],
+)
+def test_why_there_is_no_answer_is_told(failure: Failure, error: type[CrmError], told: str) -> None:
+    failed = error_of(failure)
+    assert (type(failed), str(failed)) == (error, told)
 
 
 def test_a_redirect_is_not_followed(server: Scripted, client: Http) -> None:
@@ -123,20 +126,6 @@ def test_a_page_of_html_is_no_json(server: Scripted, client: Http) -> None:
     assert client.exchange(get(server)).json() is None
 
 
-def test_neither_netrc_nor_proxies_of_the_environment_are_used(
-    server: Scripted, client: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login mallory password wrong\n", encoding="utf-8")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    server.script.append(Reply(200))
-    assert client.exchange(get(server)).ok
-    assert server.seen[0].headers["Authorization"] == f"Bearer {SECRET}"
-
-
 def test_nothing_private_shows_in_a_failure(server: Scripted, client: Http) -> None:
     server.script.extend([Reply(drop=True), Reply(503, {"message": SECRET})])
     for _ in range(2):
@@ -144,19 +133,6 @@ def test_nothing_private_shows_in_a_failure(server: Scripted, client: Http) -> N
             insisting(client, server)()
         assert SECRET not in f"{failed.value!r} {vars(failed.value)}"
         assert failed.value.__context__ is None
-    assert SECRET not in repr(Answer("GET host/path", 200, {"Set-Cookie": SECRET}, SECRET.encode()))
-
-
-@pytest.mark.parametrize("drip", [0.0, 0.0005])
-def test_a_packed_answer_is_unpacked_to_its_end(server: Scripted, client: Http, drip: float) -> None:
-    content = random.Random(7).randbytes(300) * 1_000  # noqa: S311 -- guards no secret
-    server.script.append(Reply(200, gzip.compress(content), {"Content-Encoding": "gzip"}, drip=drip))
-    assert client.exchange(get(server)).content == content
-
-
-def test_a_request_that_cannot_be_sent_is_not_repeated(client: Http) -> None:
-    with pytest.raises(CrmConfigurationError, match="cannot be sent"):
-        client.exchange(requests.Request("GET", "http://"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from contact_sync.genesys.auth import COOLDOWN, BearerAuth, TokenManager, UnknownClientError, WrongSecretError
+from contact_sync.genesys.auth import COOLDOWN, TokenManager, UnknownClientError, WrongSecretError
 from contact_sync.genesys.errors import GenesysError, GenesysFatalError, GenesysRetryableError
 from contact_sync.genesys.regions import Hosts
 from contact_sync_tests.genesys.conftest import SECRET, Clock
@@ -272,7 +272,7 @@ def test_no_secret_shows_in_a_repr_or_an_exception(server: ScriptedGenesys, toke
     with pytest.raises(GenesysError) as refused:
         tokens.token()
     token = tokens.token()
-    shown = f"{tokens!r} {BearerAuth(token)!r} {refused.value!r} {vars(refused.value)}"
+    shown = f"{tokens!r} {refused.value!r} {vars(refused.value)}"
     assert refused.value.__context__ is None
     for secret in (SECRET, token, "Basic "):
         assert secret not in shown

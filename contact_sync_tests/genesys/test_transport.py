@@ -1,6 +1,4 @@
 import logging
-import time
-from email.utils import formatdate
 
 import pytest
 import requests
@@ -82,18 +80,10 @@ def test_no_request_goes_out_before_retry_after(
         assert budget.closed_until == pytest.approx(arrivals[1])
 
 
-def test_retry_after_may_be_a_date(server: ScriptedGenesys, transport: Transport, clock: Clock) -> None:
-    date = formatdate(time.time() + 30, usegmt=True)
-    server.script.extend([error(429, "too.many.requests", Retry_After=date), GREETING])
-    transport.get("/a")
-    assert sum(clock.slept) == pytest.approx(31, abs=2)
-
-
-@pytest.mark.parametrize("value", ["soon", "-5", "9" * 5_000])
 def test_a_senseless_retry_after_means_backing_off(
-    server: ScriptedGenesys, transport: Transport, clock: Clock, value: str
+    server: ScriptedGenesys, transport: Transport, clock: Clock
 ) -> None:
-    server.script.extend([error(429, "too.many.requests", Retry_After=value), GREETING])
+    server.script.extend([error(429, "too.many.requests", Retry_After="soon"), GREETING])
     transport.get("/a")
     assert 0 < sum(clock.slept) <= 3
 

@@ -1,60 +1,48 @@
-import time
-from pathlib import Path
-
 import pytest
-import requests
 
-from contact_sync.genesys import wire
-from contact_sync.genesys.auth import TokenManager
-from contact_sync.genesys.errors import (
-    GenesysError,
-    GenesysFatalError,
-    GenesysRetryableError,
-)
-from contact_sync.genesys.regions import Hosts
+from contact_sync.genesys.errors import GenesysError, GenesysFatalError, GenesysRetryableError
 from contact_sync.genesys.transport import Transport
-from contact_sync_tests.genesys.conftest import SECRET, Line
-from contact_sync_tests.genesys.server import GREETING, ScriptedGenesys
-from contact_sync_tests.scripted import HTML, Reply, Seen
+from contact_sync.genesys.wire import error_of
+from contact_sync.wire import Failure, TooLarge, Unanswered, Unfinished, Unsendable
+from contact_sync_tests.genesys.conftest import SECRET
+from contact_sync_tests.genesys.server import ScriptedGenesys
+from contact_sync_tests.scripted import HTML, Reply
 
 
-@pytest.mark.parametrize("headers", [{}, {"Transfer-Encoding": "chunked"}])
-def test_an_answer_that_drips_is_given_up_at_the_deadline(
-    server: ScriptedGenesys,
-    hosts: Hosts,
-    tokens: TokenManager,
-    budget: Line,
-    session: requests.Session,
-    headers: dict[str, str],
+@pytest.mark.parametrize(
+    ("failure", "error", "told", "status"),
+    [
+        (
+            Unsendable("GET a/b", "InvalidURL"),
+            GenesysFatalError,
+            "the request GET a/b cannot be sent (InvalidURL)",
+            None,
+        ),
+        (
+            Unanswered("GET a/b", "ReadTimeout"),
+            GenesysRetryableError,
+            "Genesys did not answer GET a/b (ReadTimeout)",
+            None,
+        ),
+        (
+            Unfinished("GET a/b", 200, 0.3),
+            GenesysRetryableError,
+            "Genesys did not finish its answer to GET a/b within 0.3 s",
+            200,
+        ),
+        (
+            TooLarge("GET a/b", 200, 1_000),
+            GenesysFatalError,
+            "Genesys answered GET a/b with more than 1000 bytes: is the host wrong?",
+            200,
+        ),
+    ],
+)
+def test_why_there_is_no_answer_is_told(
+    failure: Failure, error: type[GenesysError], told: str, status: int | None
 ) -> None:
-    transport = Transport(hosts, tokens, budget, session=session, deadline=0.3, attempts=1)
-    server.script.append(Reply(200, {"a": "x" * 500}, headers, drip=0.02))
-    began = time.monotonic()
-    with pytest.raises(GenesysRetryableError, match=r"within 0.3 s"):
-        transport.get("/a")
-    assert 0.3 <= time.monotonic() - began < 5.0  # all of it would take ten
-
-
-def test_silence_is_given_up_at_the_deadline(
-    server: ScriptedGenesys, hosts: Hosts, tokens: TokenManager, budget: Line, session: requests.Session
-) -> None:
-    def silent(_: Seen) -> Reply:
-        server.stopping.wait(5)
-        return GREETING
-
-    transport = Transport(hosts, tokens, budget, session=session, deadline=0.2, attempts=1)
-    server.script.append(silent)
-    with pytest.raises(GenesysRetryableError, match="ReadTimeout"):
-        transport.get("/a")
-
-
-def test_an_answer_of_absurd_size_is_refused(
-    server: ScriptedGenesys, transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wire, "MAX_ANSWER", 1_000)
-    server.script.append(Reply(200, {"a": "x" * 2_000}))
-    with pytest.raises(GenesysFatalError, match="more than 1000 bytes"):
-        transport.get("/a")
+    failed = error_of(failure)
+    assert (type(failed), str(failed), failed.status) == (error, told, status)
 
 
 def test_a_redirect_is_not_followed(server: ScriptedGenesys, transport: Transport) -> None:
@@ -77,31 +65,6 @@ def test_a_json_list_in_place_of_an_object_is_fatal(server: ScriptedGenesys, tra
     server.script.append(Reply(200, []))
     with pytest.raises(GenesysFatalError, match="no JSON object"):
         transport.get("/a")
-
-
-def test_netrc_cannot_replace_the_token(
-    server: ScriptedGenesys, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login mallory password wrong\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    assert requests.utils.get_netrc_auth(server.url) == ("mallory", "wrong")
-    server.script.append(GREETING)
-    transport.get("/a")
-    assert server.seen[0].headers["Authorization"] == "Bearer token-1"
-    assert "Basic" in server.token_requests[0].headers["Authorization"]
-    assert "bWFsbG9yeT" not in server.token_requests[0].headers["Authorization"]
-
-
-def test_a_proxy_of_the_environment_is_not_used(
-    server: ScriptedGenesys, transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "")
-    server.script.append(GREETING)
-    assert transport.get("/a").ok
 
 
 def test_nothing_private_shows_in_an_exception(server: ScriptedGenesys, transport: Transport) -> None:
