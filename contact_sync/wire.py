@@ -1,24 +1,32 @@
-"""One HTTP exchange, bounded in time and size: what the rooms that speak HTTP share.
+"""HTTP as the rooms share it: one exchange, bounded in time and size, and its repetition where that helps.
 
-What belongs here: a session that takes nothing from the environment, sending one request, and reading its answer
-to the end. What an answer means, and what an operator is told, belongs to each room; nothing of the project is
-imported.
+What belongs here: a session that takes nothing from the environment, sending one request, reading its answer to
+the end, and the pauses between attempts. What an answer means, which failure may pass, and what an operator is
+told belongs to each room; nothing of the project is imported.
 
 Why there is no answer is a value and no exception, so that no library's exception, with an address or a header in
 its text, hangs on as context of the error that a room raises. Of such an exception only the type is told.
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
+from typing import TypeVar
 
 import requests
 import urllib3
 from requests.auth import AuthBase
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 CONNECT_TIMEOUT = 10.0  # seconds
 _CHUNK = 64 * 1024
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_backoff = wait_exponential_jitter(max=30, jitter=1)
 
 
 class BearerAuth(AuthBase):
@@ -158,6 +166,49 @@ def parsed(content: bytes, fraction: Callable[[str], object] = float) -> object:
         return json.loads(content, parse_float=fraction)
     except (ValueError, RecursionError):
         return None
+
+
+class PassingError(Exception):
+    """A failure that may pass; `retry_after` is the seconds that it asks to wait, None if it does not say."""
+
+    retry_after: float | None = None
+
+
+def repeated(attempt: Callable[[], T], *, attempts: int, patience: float, sleep: Callable[[float], None]) -> T:
+    """Return what `attempt` does, tried again while it raises a `PassingError`.
+
+    Args:
+        attempt: What to do.
+        attempts: How often it is tried.
+        patience: The longest pause, in seconds, that is slept through if it is asked for.
+        sleep: Waits for a number of seconds.
+
+    Raises:
+        PassingError: Still failing after the last attempt, or a longer pause is asked for.
+    """
+    retrying = Retrying(
+        stop=stop_after_attempt(attempts),
+        wait=_pause,
+        retry=retry_if_exception(
+            lambda error: isinstance(error, PassingError) and (error.retry_after or 0.0) <= patience
+        ),
+        sleep=sleep,
+        before_sleep=_announce,
+        reraise=True,
+    )
+    return retrying(attempt)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Return the seconds to back off: what the failure asks for, else exponentially more with jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, PassingError) else None
+    return _backoff(state) if asked is None else asked
+
+
+def _announce(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning("%s; attempt %d failed, trying again", error, state.attempt_number)
 
 
 def _version() -> str:

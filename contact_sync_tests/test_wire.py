@@ -1,7 +1,8 @@
 import gzip
 import random
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from email.utils import formatdate
 from pathlib import Path
@@ -13,11 +14,13 @@ from contact_sync.wire import (
     Answer,
     BearerAuth,
     Failure,
+    PassingError,
     TooLarge,
     Unanswered,
     Unfinished,
     Unsendable,
     Wire,
+    repeated,
     seconds_asked,
 )
 from contact_sync_tests.scripted import Reply, Scripted, Seen
@@ -123,3 +126,45 @@ def test_retry_after_may_be_a_date() -> None:
 @pytest.mark.parametrize("value", ["", "soon", "-5", "9" * 5_000])
 def test_a_senseless_retry_after_asks_nothing(value: str) -> None:
     assert seconds_asked(value) is None
+
+
+def failing(*failures: Exception) -> Callable[[], str]:
+    """Return an attempt that fails so, and then no more."""
+    left = deque(failures)
+
+    def attempt() -> str:
+        if left:
+            raise left.popleft()
+        return "done"
+
+    return attempt
+
+
+def asking(seconds: float) -> PassingError:
+    error = PassingError("not now")
+    error.retry_after = seconds
+    return error
+
+
+def test_what_may_pass_is_tried_again_after_growing_pauses() -> None:
+    naps: list[float] = []
+    attempt = failing(PassingError(), PassingError(), asking(10), PassingError())
+    assert repeated(attempt, attempts=5, patience=10, sleep=naps.append) == "done"
+    first, second, asked, fourth = naps
+    assert 1 <= first <= 2 <= second <= 3
+    assert asked == 10
+    assert 8 <= fourth <= 9
+
+
+@pytest.mark.parametrize(
+    ("failures", "slept"),
+    [([PassingError()] * 3, 2), ([PassingError(), asking(11)], 1), ([ValueError()], 0)],
+    ids=["attempts", "patience", "other"],
+)
+def test_what_does_not_pass_is_raised(failures: list[Exception], slept: int) -> None:
+    naps: list[float] = []
+    with pytest.raises(type(failures[-1])) as failed:
+        repeated(failing(*failures), attempts=3, patience=10, sleep=naps.append)
+    assert failed.value is failures[-1]
+    assert failed.value.__context__ is None
+    assert len(naps) == slept

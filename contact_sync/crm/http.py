@@ -1,11 +1,9 @@
 """HTTP of the CRM sources: one exchange, and its repetition where that helps.
 
-What belongs here: the limits of an exchange, what its failure is to an operator, the pauses between attempts, and
-which addresses a credential may go to. What an answer means belongs to each source. No value of a record, no query
-and no body is in any error.
+What belongs here: the limits of both, what a failure is to an operator, and which addresses a credential may go
+to. What an answer means belongs to each source. No value of a record, no query and no body is in any error.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -14,7 +12,6 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from contact_sync import wire
 from contact_sync.crm.source import CrmConfigurationError, CrmError, CrmUnavailableError
@@ -24,11 +21,8 @@ MAX_ANSWER = 64 * 1024 * 1024  # bytes, unpacked; a page of 5,000 records is far
 PATIENCE = 120.0  # seconds; who asks for a longer wait is left to the next run
 ATTEMPTS = 5
 
-_log = logging.getLogger(__name__)
-_backoff = wait_exponential_jitter(max=30, jitter=1)
 
-
-class CrmRetryableError(CrmUnavailableError):
+class CrmRetryableError(CrmUnavailableError, wire.PassingError):
     """The CRM did not answer this time; `retry_after` is the seconds that it asked to wait."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -92,15 +86,7 @@ class Http:
             CrmRetryableError: Still failing after the last attempt, or a wait longer than `PATIENCE`.
             CrmError: Whatever else `attempt` raises.
         """
-        retrying = Retrying(
-            stop=stop_after_attempt(self._attempts),
-            wait=_pause_between,
-            retry=retry_if_exception(_worth_repeating),
-            sleep=self.sleep,
-            before_sleep=_announce,
-            reraise=True,
-        )
-        return retrying(attempt)
+        return wire.repeated(attempt, attempts=self._attempts, patience=PATIENCE, sleep=self.sleep)
 
     def exchange(self, request: requests.Request) -> Answer:
         """Send `request` once and return its answer, whatever its status.
@@ -173,19 +159,3 @@ def require_same_origin(link: str, origin: str) -> None:
         raise CrmConfigurationError(
             f"the CRM at {origin} named a page on another host, which is not followed: is a proxy in between?"
         )
-
-
-def _worth_repeating(error: BaseException) -> bool:
-    return isinstance(error, CrmRetryableError) and (error.retry_after or 0.0) <= PATIENCE
-
-
-def _pause_between(state: RetryCallState) -> float:
-    """Return the seconds to back off: what the answer asks for, else exponentially more with jitter."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, CrmRetryableError) else None
-    return _backoff(state) if asked is None else asked
-
-
-def _announce(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    _log.warning("%s; attempt %d failed, trying again", error, state.attempt_number)

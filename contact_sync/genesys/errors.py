@@ -10,6 +10,8 @@ how long to wait, is the transport's business. A message is one line for an oper
 token or a value of a contact.
 """
 
+from contact_sync.wire import PassingError
+
 
 class GenesysError(Exception):
     """Base of the three kinds.
@@ -38,7 +40,7 @@ class GenesysFatalError(GenesysError):
     """Stop: wrong credentials or region, a missing permission, an answer that is not Genesys'."""
 
 
-class GenesysRetryableError(GenesysError):
+class GenesysRetryableError(GenesysError, PassingError):
     """Try later: throttled, unavailable, timed out, or the connection was lost.
 
     Attributes:

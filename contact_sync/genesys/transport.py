@@ -8,27 +8,22 @@ external ids, a removal of what is gone changes nothing, a claim of what is ours
 external source of the same name is refused. A plain create of a contact has no place here.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from contact_sync.genesys.auth import TokenManager
 from contact_sync.genesys.budget import Budget
 from contact_sync.genesys.errors import GenesysRetryableError
 from contact_sync.genesys.regions import Hosts
 from contact_sync.genesys.wire import Answer, Wire
-from contact_sync.wire import BearerAuth
+from contact_sync.wire import BearerAuth, repeated
 
 PATIENCE = 300.0  # seconds; a longer wait is the caller's to plan, not ours to sleep through
 ROUNDING = 1.0  # seconds; Retry-After is in whole seconds
 NAP = 1.0  # seconds; somebody who waits for a turn looks up this often: the pace may have changed
-
-_log = logging.getLogger(__name__)
-_backoff = wait_exponential_jitter(max=30, jitter=1)
 
 
 class Transport:
@@ -111,15 +106,12 @@ class Transport:
         attempts: int | None = None,
     ) -> Answer:
         request = requests.Request(method, self.hosts.api + path, params=params, json=json)
-        retrying = Retrying(
-            stop=stop_after_attempt(attempts or self._attempts),
-            wait=_pause_between,
-            retry=retry_if_exception(_worth_repeating),
+        return repeated(
+            lambda: self._attempt(request),
+            attempts=attempts or self._attempts,
+            patience=PATIENCE,
             sleep=self._sleep,
-            before_sleep=_announce,
-            reraise=True,
         )
-        return retrying(self._attempt, request)
 
     def _attempt(self, request: requests.Request) -> Answer:
         token = self._tokens.token()
@@ -163,19 +155,3 @@ class Transport:
                 self._sleep(min(wait, NAP))
                 wait = self._budget.remaining(ticket)
             return ticket
-
-
-def _worth_repeating(error: BaseException) -> bool:
-    return isinstance(error, GenesysRetryableError) and (error.retry_after or 0.0) <= PATIENCE
-
-
-def _pause_between(state: RetryCallState) -> float:
-    """Return the seconds to back off: what the answer asks for, else exponentially more with jitter."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, GenesysRetryableError) else None
-    return _backoff(state) if asked is None else asked
-
-
-def _announce(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    _log.warning("%s; attempt %d failed, trying again", error, state.attempt_number)

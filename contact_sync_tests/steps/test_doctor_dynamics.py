@@ -107,6 +107,6 @@ def test_an_environment_that_is_down_is_no_wrong_setting(
 ) -> None:
     with environment() as server:
         configure(project, monkeypatch, server)
-    monkeypatch.setattr("contact_sync.crm.http._backoff", lambda _: 0.0)
+    monkeypatch.setattr("contact_sync.wire._backoff", lambda _: 0.0)
     failed = the_one_failure(found())
     assert (failed.name, failed.to_be_set_right) == ("crm", False)

@@ -96,6 +96,6 @@ def test_an_organisation_that_is_down_is_no_wrong_setting(
 ) -> None:
     with SalesforceServer() as org:
         configure(project, monkeypatch, org)
-    monkeypatch.setattr("contact_sync.crm.http._backoff", lambda _: 0.0)
+    monkeypatch.setattr("contact_sync.wire._backoff", lambda _: 0.0)
     failed = the_one_failure(found())
     assert (failed.name, failed.to_be_set_right) == ("crm", False)
