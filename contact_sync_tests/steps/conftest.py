@@ -8,8 +8,11 @@ import pytest
 from contact_sync.simulator.server import TwinServer
 from contact_sync.simulator.settings import TwinSettings
 from contact_sync.simulator.store import TwinStore
+from contact_sync_tests.project import Project, opened_project
+from contact_sync_tests.steps.examined import LEAST
 from contact_sync_tests.steps.faults import Answers
 from contact_sync_tests.steps.harness import Sync
+from contact_sync_tests.steps.world import Clock
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,19 @@ def sync(twin: TwinServer, tmp_path: Path) -> Iterator[Sync]:
 
 
 @pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
 def answers(sync: Sync) -> Answers:
     """Stand between the sync, which sends one request at a time, and the twin."""
     sync.configure(concurrency=1)
     return Answers(sync.session)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """Open a project for the doctor, whose client may do just enough."""
+    with opened_project(tmp_path, permissions=LEAST) as opened:
+        yield opened

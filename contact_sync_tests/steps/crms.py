@@ -1,12 +1,13 @@
 """One small world in three CRMs: a table of SQLite, an organisation of Salesforce, an environment of Dynamics 365.
 
-What belongs here: the same record written to each, and a sync that reads it from there. A record `r3` has an id of
-the CRM's own kind; the ids sort like the names.
+What belongs here: the same record written to each, a sync that reads it from there, and who of them is in Genesys.
+A record `r3` has an id of the CRM's own kind; the ids sort like the names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from contact_sync.crm.dynamics import DynamicsSource
@@ -19,9 +20,11 @@ from contact_sync.simulator.dataverse.settings import DataverseSettings
 from contact_sync.simulator.salesforce.records import record_id
 from contact_sync.simulator.salesforce.server import SalesforceServer
 from contact_sync.simulator.salesforce.settings import OrgSettings
+from contact_sync.simulator.server import TwinServer
+from contact_sync.steps.audit import audit
 from contact_sync_tests.crm import dynamics_harness, salesforce_harness
 from contact_sync_tests.steps.harness import Sync
-from contact_sync_tests.steps.world import START, settings_of
+from contact_sync_tests.steps.world import FREQUENCY, START, Clock, moment, settings_of, window
 
 _DYNAMICS = {
     "_parentcustomerid_value": "account",
@@ -79,10 +82,10 @@ class Crm(Protocol):
 class SalesforceCrm:
     """Records of an organisation; deleted ones are in the recycle bin."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: Callable[[], float] | None = None) -> None:
         self.now = START
         self.hard = False
-        self.server = SalesforceServer(OrgSettings(clock=self._seconds))
+        self.server = SalesforceServer(OrgSettings(clock=seconds or self._seconds))
 
     def put(self, crm_id: str, at: datetime, **columns: object) -> None:
         merged_into = columns.get("merged_into")
@@ -125,10 +128,10 @@ class SalesforceCrm:
 class DynamicsCrm:
     """Contacts of an environment; deleted ones are inactive."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: Callable[[], float] | None = None) -> None:
         self.now = START
         self.hard = False
-        self.server = DataverseServer(DataverseSettings(clock=self._seconds))
+        self.server = DataverseServer(DataverseSettings(clock=seconds or self._seconds))
 
     def put(self, crm_id: str, at: datetime, **columns: object) -> None:
         merged_into = columns.get("merged_into")
@@ -191,3 +194,29 @@ class SyncElsewhere(Sync):
     def source(self) -> CrmSource:
         assert self.elsewhere
         return self.elsewhere.source(self.settings)
+
+
+def in_small_pages(home: Path, twin: TwinServer, crm: Crm, clock: Clock) -> SyncElsewhere:
+    """Return a sync that reads 200 records at a time."""
+    settings = crm.settings()
+    settings = settings.model_copy(update={"crm": settings.crm.model_copy(update={"page_size": 200})})
+    return SyncElsewhere(home, twin, settings=settings, elsewhere=crm, clock=clock)
+
+
+def person(crm: Crm, number: int, at_minute: float = 15) -> str:
+    """Write an unrelated person; return the CRM's id of the record."""
+    names = {"first_name": f"First{number}", "last_name": f"Last{number}"}
+    crm.put(f"r{number}", moment(0, at_minute), email=f"p{number}@example.org", **names)
+    return crm.id_of(f"r{number}")
+
+
+def synced(sync: Sync) -> set[str]:
+    """Return the CRM ids of every contact in Genesys."""
+    return {one for held in sync.contacts() for one in held.records}
+
+
+def audited_and_synced(sync: Sync) -> None:
+    """Let the audit reopen what moved, sync that, and see that nothing is left to reopen."""
+    audited = audit(sync.context)
+    sync.sync(*[(one.start - window(0).start) // FREQUENCY.length for one in audited.reopened])
+    assert not audit(sync.context).reopened

@@ -4,21 +4,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from contact_sync.crm.sql import SqlSource
 from contact_sync.state.database import open_database
-from contact_sync_tests.project import SECRET, Project, opened_project
-from contact_sync_tests.steps.examined import LEAST, found, now, says, the_one_failure, verdicts
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    with opened_project(tmp_path, permissions=LEAST) as opened:
-        yield opened
+from contact_sync_tests.project import SECRET, Project
+from contact_sync_tests.steps.examined import found, now, says, the_one_failure, verdicts
 
 
 def test_all_is_well(project: Project) -> None:

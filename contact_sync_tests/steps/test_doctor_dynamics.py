@@ -1,24 +1,14 @@
 """The doctor, for an environment of Dynamics 365."""
 
 import time
-from collections.abc import Iterator
-from importlib import resources
-from pathlib import Path
 
 import pytest
-import yaml
 
 from contact_sync.simulator.dataverse.sample import ADDED
 from contact_sync.simulator.dataverse.server import DataverseServer
 from contact_sync.simulator.dataverse.settings import Access, DataverseSettings
-from contact_sync_tests.project import Project, opened_project
-from contact_sync_tests.steps.examined import LEAST, found, says, the_one_failure, verdicts
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    with opened_project(tmp_path, contacts=100, permissions=LEAST) as opened:
-        yield opened
+from contact_sync_tests.project import Project
+from contact_sync_tests.steps.examined import found, read_from, says, the_one_failure, verdicts
 
 
 def environment(**settings: object) -> DataverseServer:
@@ -27,16 +17,14 @@ def environment(**settings: object) -> DataverseServer:
 
 def configure(project: Project, monkeypatch: pytest.MonkeyPatch, server: DataverseServer) -> None:
     """Let the project read from an environment."""
-    sample = resources.files("contact_sync.simulator").joinpath("sample_dynamics.yaml")
-    settings = yaml.safe_load(sample.read_text(encoding="utf-8"))
-    settings["crm"]["dynamics"] = {"url": server.base_url, "login_url": server.base_url}
-    settings["sync"] = {"start": project.start.isoformat()}
-    (project.home / "contact_sync.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    monkeypatch.delenv("CONTACT_SYNC_CRM_URL")
     [(client, secret)] = server.settings.clients.items()
-    monkeypatch.setenv("DYNAMICS_TENANT_ID", server.settings.tenant_id)
-    monkeypatch.setenv("DYNAMICS_CLIENT_ID", client)
-    monkeypatch.setenv("DYNAMICS_CLIENT_SECRET", secret)
+    environment = {
+        "DYNAMICS_TENANT_ID": server.settings.tenant_id,
+        "DYNAMICS_CLIENT_ID": client,
+        "DYNAMICS_CLIENT_SECRET": secret,
+    }
+    url = server.base_url
+    read_from(project, monkeypatch, "dynamics", {"url": url, "login_url": url}, environment)
 
 
 def test_all_is_well(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,37 +1,18 @@
 """The doctor, for an organisation of Salesforce."""
 
-from collections.abc import Iterator
-from importlib import resources
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
 
 from contact_sync.simulator.salesforce.server import SalesforceServer
 from contact_sync.simulator.salesforce.settings import OrgSettings
-from contact_sync_tests.project import Project, opened_project
-from contact_sync_tests.steps.examined import LEAST, found, says, the_one_failure, verdicts
+from contact_sync_tests.project import Project
+from contact_sync_tests.steps.examined import found, read_from, says, the_one_failure, verdicts
 
 ENVIRONMENT = {"SALESFORCE_CLIENT_ID": "twin-consumer-key", "SALESFORCE_CLIENT_SECRET": "twin-consumer-secret"}
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    with opened_project(tmp_path, contacts=100, permissions=LEAST) as opened:
-        yield opened
-
-
-def configure(project: Project, monkeypatch: pytest.MonkeyPatch, org: SalesforceServer, **salesforce: Any) -> None:  # noqa: ANN401 -- settings of any type
+def configure(project: Project, monkeypatch: pytest.MonkeyPatch, org: SalesforceServer) -> None:
     """Let the project read from an organisation."""
-    sample = resources.files("contact_sync.simulator").joinpath("sample_salesforce.yaml")
-    settings = yaml.safe_load(sample.read_text(encoding="utf-8"))
-    settings["crm"]["salesforce"] = {"url": org.base_url} | salesforce
-    settings["sync"] = {"start": project.start.isoformat()}
-    (project.home / "contact_sync.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    monkeypatch.delenv("CONTACT_SYNC_CRM_URL")
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+    read_from(project, monkeypatch, "salesforce", {"url": org.base_url}, ENVIRONMENT)
 
 
 def test_all_is_well(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

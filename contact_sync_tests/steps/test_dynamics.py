@@ -8,62 +8,36 @@ from pathlib import Path
 import pytest
 
 from contact_sync.crm.source import CrmConfigurationError, CrmError
-from contact_sync.simulator.dataverse.server import DataverseServer
-from contact_sync.simulator.dataverse.settings import DataverseSettings
 from contact_sync.simulator.faults import Faults
 from contact_sync.simulator.server import TwinServer
 from contact_sync.steps import pipeline
-from contact_sync.steps.audit import audit
 from contact_sync.steps.gone import follow_feed, reconcile
 from contact_sync_tests.scripted import Scripted
 from contact_sync_tests.steps.accounting import assert_accounted
-from contact_sync_tests.steps.crms import DynamicsCrm, SyncElsewhere
-from contact_sync_tests.steps.world import FREQUENCY, Clock, moment, window
+from contact_sync_tests.steps.crms import (
+    DynamicsCrm,
+    SyncElsewhere,
+    audited_and_synced,
+    in_small_pages,
+    person,
+    synced,
+)
+from contact_sync_tests.steps.world import FREQUENCY, Clock, moment, number_of_now, window
 
 PEOPLE = 450
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def crm(clock: Clock) -> Iterator[DynamicsCrm]:
-    def now() -> float:
-        return clock.now.timestamp()
-
-    crm = DynamicsCrm()
-    crm.server.stop()
-    with DataverseServer(DataverseSettings(clock=now)) as crm.server:
+    crm = DynamicsCrm(clock.seconds)
+    with crm.server:
         yield crm
 
 
 @pytest.fixture
 def sync(crm: DynamicsCrm, twin: TwinServer, tmp_path: Path, clock: Clock) -> Iterator[SyncElsewhere]:
-    settings = crm.settings()
-    settings = settings.model_copy(update={"crm": settings.crm.model_copy(update={"page_size": 200})})
-    with SyncElsewhere(tmp_path / "home", twin, settings=settings, elsewhere=crm, clock=clock) as opened:
+    with in_small_pages(tmp_path / "home", twin, crm, clock) as opened:
         yield opened
-
-
-def person(crm: DynamicsCrm, number: int, at_minute: float = 15) -> str:
-    """Write an unrelated person; return the contact's id."""
-    names = {"first_name": f"First{number}", "last_name": f"Last{number}"}
-    crm.put(f"r{number}", moment(0, at_minute), email=f"p{number}@example.org", **names)
-    return crm.id_of(f"r{number}")
-
-
-def synced(sync: SyncElsewhere) -> set[str]:
-    """Return the CRM ids of every contact in Genesys."""
-    return {one for held in sync.contacts() for one in held.records}
-
-
-def audited_and_synced(sync: SyncElsewhere) -> None:
-    """Let the audit reopen what moved, sync that, and see that nothing is left to reopen."""
-    audited = audit(sync.context)
-    sync.sync(*[(one.start - window(0).start) // FREQUENCY.length for one in audited.reopened])
-    assert not audit(sync.context).reopened
 
 
 @pytest.mark.parametrize(
@@ -151,13 +125,6 @@ def test_two_thousand_contacts_of_one_timestamp_are_all_there(sync: SyncElsewher
     assert sync.sync(0) == {"created": 2_000}
     assert synced(sync) == people
     assert sync.writes(lambda: sync.sync(0)) == 0
-
-
-def number_of_now(clock: Clock) -> int:
-    """Return the number of the window that holds the present, and let it close."""
-    number = (clock.now - window(0).start) // FREQUENCY.length
-    clock.now = window(number).end + timedelta(minutes=3)
-    return number
 
 
 @pytest.mark.parametrize("days", [6, 8])

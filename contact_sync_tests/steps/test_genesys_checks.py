@@ -15,16 +15,10 @@ from contact_sync.state.database import open_database
 from contact_sync.state.homes import HomeRegion, HomeRegions
 from contact_sync_tests.genesys.region import regions
 from contact_sync_tests.project import CLIENT, Project, opened_project
-from contact_sync_tests.steps.examined import LEAST, NAMES, found, now, says, the_one_failure, verdicts
+from contact_sync_tests.steps.examined import NAMES, found, now, says, the_one_failure, verdicts
 
 OF_GENESYS = ["organisation", "clock", "permission", "privilege", "sources", "custom fields", "budget"]
 """What cannot be looked at without a token."""
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    with opened_project(tmp_path, permissions=LEAST) as opened:
-        yield opened
 
 
 # Token, region, organisation.

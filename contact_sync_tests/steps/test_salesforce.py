@@ -9,16 +9,20 @@ import pytest
 
 from contact_sync.crm.source import CrmError, CrmExhaustedError
 from contact_sync.simulator.salesforce.records import record_id
-from contact_sync.simulator.salesforce.server import SalesforceServer
-from contact_sync.simulator.salesforce.settings import OrgSettings
 from contact_sync.simulator.salesforce.trouble import Kind
 from contact_sync.simulator.server import TwinServer
-from contact_sync.steps.audit import audit
 from contact_sync.steps.gone import follow_feed
 from contact_sync_tests.crm.salesforce_harness import CREDENTIALS
 from contact_sync_tests.steps.accounting import assert_accounted
-from contact_sync_tests.steps.crms import SalesforceCrm, SyncElsewhere
-from contact_sync_tests.steps.world import FREQUENCY, Clock, moment, window
+from contact_sync_tests.steps.crms import (
+    SalesforceCrm,
+    SyncElsewhere,
+    audited_and_synced,
+    in_small_pages,
+    person,
+    synced,
+)
+from contact_sync_tests.steps.world import Clock, moment, number_of_now, window
 
 PEOPLE = 450
 KINDS: tuple[Kind, ...] = (
@@ -27,43 +31,16 @@ KINDS: tuple[Kind, ...] = (
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def crm(clock: Clock) -> Iterator[SalesforceCrm]:
-    def now() -> float:
-        return clock.now.timestamp()
-
-    crm = SalesforceCrm()
-    crm.server.stop()
-    with SalesforceServer(OrgSettings(clock=now)) as crm.server:
+    crm = SalesforceCrm(clock.seconds)
+    with crm.server:
         yield crm
 
 
 @pytest.fixture
 def sync(crm: SalesforceCrm, twin: TwinServer, tmp_path: Path, clock: Clock) -> Iterator[SyncElsewhere]:
-    settings = crm.settings()
-    settings = settings.model_copy(update={"crm": settings.crm.model_copy(update={"page_size": 200})})
-    with SyncElsewhere(tmp_path / "home", twin, settings=settings, elsewhere=crm, clock=clock) as opened:
+    with in_small_pages(tmp_path / "home", twin, crm, clock) as opened:
         yield opened
-
-
-def person(crm: SalesforceCrm, number: int, at_minute: float = 15, window_number: int = 0) -> str:
-    """Write an unrelated person; return the record's id."""
-    columns = {
-        "first_name": f"First{number}",
-        "last_name": f"Last{number}",
-        "email": f"p{number}@example.org",
-    }
-    crm.put(f"r{number}", moment(window_number, at_minute), **columns)
-    return crm.id_of(f"r{number}")
-
-
-def synced(sync: SyncElsewhere) -> set[str]:
-    """Return the CRM ids of every contact in Genesys."""
-    return {one for held in sync.contacts() for one in held.records}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -120,10 +97,8 @@ def test_a_late_commit_is_found_and_delivered(
         assert synced(sync) == early
     clock.now = window(0).end + timedelta(hours=4)
     sync.sync(*range(1, 8))
-    audited = audit(sync.context)
-    sync.sync(*[(one.start - window(0).start) // FREQUENCY.length for one in audited.reopened])
+    audited_and_synced(sync)
     assert synced(sync) == early | {record_id("003", 9)}
-    assert not audit(sync.context).reopened
 
 
 def test_two_thousand_records_of_one_timestamp_are_all_there(sync: SyncElsewhere, crm: SalesforceCrm) -> None:
@@ -144,9 +119,7 @@ def test_what_was_deleted_for_good_is_deleted_in_genesys(
     crm.server.org.records.purge("Contact", people[:2])
     clock.now += timedelta(minutes=5)
     assert follow_feed(sync.context) == 2
-    number = (clock.now - window(0).start) // FREQUENCY.length
-    clock.now = window(number).end + timedelta(minutes=3)
-    assert sync.sync(number) == {"deleted": 2}
+    assert sync.sync(number_of_now(clock)) == {"deleted": 2}
     assert synced(sync) == set(people[2:])
 
 
