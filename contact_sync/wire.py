@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import requests
 import urllib3
@@ -39,6 +39,11 @@ class BearerAuth(AuthBase):
         """Return `request` with the token on it."""
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+def is_sendable(token: object) -> TypeGuard[str]:
+    """Whether `token` can be in a header; http.client would quote another one in its exception."""
+    return isinstance(token, str) and token != "" and token.isascii() and token.isprintable()
 
 
 @dataclass(frozen=True)

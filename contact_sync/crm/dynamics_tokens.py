@@ -13,6 +13,7 @@ import requests
 from contact_sync.crm.dynamics_settings import Dynamics
 from contact_sync.crm.http import Answer, Http
 from contact_sync.crm.source import CrmConfigurationError, CrmError
+from contact_sync.wire import is_sendable
 
 MARGIN = 300.0  # seconds before its end; a token is replaced then, or at the last tenth of a short life
 
@@ -104,9 +105,7 @@ class EntraTokens:
         if not answer.ok or not isinstance(body, dict):
             raise _refusal(answer, body)
         token, life = body.get("access_token"), body.get("expires_in")
-        # http.client would quote a token that cannot be a header in its exception.
-        sendable = isinstance(token, str) and token.isascii() and token.isprintable()
-        if not isinstance(token, str) or not sendable or not isinstance(life, int) or life <= 0:
+        if not is_sendable(token) or not isinstance(life, int) or life <= 0:
             raise CrmConfigurationError(f"{answer.place} answered without a token: check crm.dynamics.login_url")
         return _Grant(token, asked + life - min(MARGIN, life / 10))
 

@@ -57,7 +57,7 @@ class Http:
     Args:
         clock: Monotonic seconds.
         sleep: Waits for a number of seconds.
-        deadline: Seconds for one exchange: a body that drips in is given up, even if never silent for long.
+        deadline: Seconds for one exchange.
         attempts: How often a call is tried.
     """
 

@@ -16,6 +16,7 @@ import requests
 from contact_sync.crm.http import Answer, CrmRetryableError, Http, is_loopback, origin_of
 from contact_sync.crm.salesforce_settings import Salesforce
 from contact_sync.crm.source import CrmConfigurationError, CrmError
+from contact_sync.wire import is_sendable
 
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _JWT_SECONDS = 180
@@ -141,8 +142,7 @@ class Tokens:
     def _granted(self, answer: Answer) -> Access:
         body = answer.json()
         token = body.get("access_token") if isinstance(body, dict) else None
-        # http.client would quote a token that cannot be a header in its exception.
-        if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
+        if not is_sendable(token):
             raise CrmConfigurationError(f"{answer.place} answered without a token: check crm.salesforce.url")
         return Access(self._instance(body.get("instance_url") if isinstance(body, dict) else None), token)
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import requests
 from requests.auth import HTTPBasicAuth
 
-from contact_sync.genesys.answers import as_object, as_text, as_word
+from contact_sync.genesys.answers import as_object, as_word
 from contact_sync.genesys.errors import GenesysError, GenesysFatalError, GenesysRetryableError, classify
 from contact_sync.genesys.regions import Hosts
 from contact_sync.genesys.wire import Answer, Wire
+from contact_sync.wire import is_sendable
 
 MARGIN = 300.0  # seconds before its end that a token is replaced, or a tenth of its life if that is less
 COOLDOWN = 1.0  # seconds that a failed login host is left alone, unless it says how long
@@ -163,10 +164,8 @@ class TokenManager:
         if not answer.ok:
             raise _refusal(answer, self._hosts.region, self._setting)
         body = as_object(answer.body)
-        token, life = as_text(body.get("access_token")), body.get("expires_in")
-        # http.client would quote a token that cannot be a header in its exception.
-        sendable = token is not None and token.isascii() and token.isprintable()
-        if token is None or not sendable or not isinstance(life, int | float) or life <= 0:
+        token, life = body.get("access_token"), body.get("expires_in")
+        if not is_sendable(token) or not isinstance(life, int | float) or life <= 0:
             msg = f"{answer.place} answered without a token: check {self._setting}"
             raise GenesysFatalError(msg, status=answer.status)
         return _Grant(token, asked + life - min(MARGIN, life / 10), asked + life)

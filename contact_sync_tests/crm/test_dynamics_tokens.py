@@ -118,6 +118,7 @@ def test_a_login_host_in_trouble_may_be_asked_again(
         {"access_token": "bad\nS3CRET", "expires_in": 3599},
         {"access_token": "S3CRÉT", "expires_in": 3599},
         {"access_token": 7, "expires_in": 3599},
+        {"access_token": "", "expires_in": 3599},
     ],
 )
 def test_an_answer_without_a_token_is_none(http: Http, body: dict[str, object]) -> None:
