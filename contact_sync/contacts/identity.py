@@ -150,9 +150,8 @@ class Directory:
         return [*members, *(link for link in perhaps if link.record not in {one.record for one in members})]
 
     def contact_of(self, record: RecordId) -> str | None:
-        """Return the contact that a record is, or may have become by a request without an answer."""
-        known = [link.contact for link in (self.link(record), self.sent(record)) if link]
-        return next((contact for contact in known if contact), None)
+        """Return a contact that a record is, or may be by a request without an answer; of several the first."""
+        return min(self.places(record), default=None)
 
     def carriers(self, rule: str, value: str) -> Collection[str]:
         """Return the contacts that carry an identifier."""

@@ -79,8 +79,9 @@ def names(connection: Connection, contacts: Collection[str]) -> Mapping[str, Seq
 def _learn(connection: Connection, directory: Directory, known: Sequence[Link], *, found: set[str]) -> None:
     """Tell `directory` what is known, and all of the contacts in it; the records of those of `found` are in it."""
     unanswered = linked.unanswered(connection)
-    contacts = {link.contact for link in (*known, *unanswered) if link.contact}
-    for link in (*known, *linked.members_of(connection, contacts - found)):
+    sent = linked.of_records(connection, [link.record for link in unanswered])
+    contacts = {link.contact for link in (*known, *sent, *unanswered) if link.contact}
+    for link in (*known, *sent, *linked.members_of(connection, contacts - found)):
         directory.learn(link)
     for link in unanswered:
         directory.learn_unanswered(link)

@@ -81,11 +81,21 @@ def rows(draw: st.DrawFn, read: int) -> Row:
 
 
 @st.composite
+def unanswered(draw: st.DrawFn) -> list[Link]:
+    """Draw what requests carried; the record that a new contact is named after is there before others join it."""
+    sent = draw(st.lists(links(tombstones=False), max_size=3, unique_by=lambda one: one.record))
+    joined = any(one.contact == "new:7" for one in sent)
+    return (
+        [one for one in sent if one.record != (SOURCE, "7")] + [link("7", "new:7", person(7))] if joined else sent
+    )
+
+
+@st.composite
 def runs(draw: st.DrawFn) -> Run:
     return Run(
         draw(st.lists(links(tombstones=True), max_size=6, unique_by=lambda one: one.record)),
         draw(st.lists(contacts(), max_size=2, unique_by=lambda one: one.contact)),
-        draw(st.lists(links(tombstones=False), max_size=2, unique_by=lambda one: one.record)),
+        draw(unanswered()),
         [
             draw(st.lists(rows(read), max_size=9, unique_by=lambda row: row["crm_id"]))
             for read in range(draw(st.integers(1, 3)))
