@@ -173,6 +173,17 @@ class FrameStore:
                 for batch in file.iter_batches(rows, row_groups=list(groups), columns=columns):
                     yield pa.Table.from_batches([batch])
 
+    def fingerprint(self, asset: str, window: Window) -> str:
+        """Return what tells the file of a frame from every other that takes its place.
+
+        Raises:
+            StateError: There is none.
+        """
+        try:
+            return str(self._filesystem.ukey(self.path(asset, window)))
+        except FileNotFoundError:
+            raise _missing(asset, window) from None
+
     def has(self, asset: str, window: Window) -> bool:
         """Tell whether there is a frame of an asset and window."""
         return bool(self._filesystem.exists(self.path(asset, window)))
@@ -200,9 +211,7 @@ class FrameStore:
             with self._filesystem.open(path, "rb") as file:
                 yield parquet.ParquetFile(file)
         except FileNotFoundError:
-            raise StateError(
-                f"{asset} has no frame for {window}: materialise {asset} for that window first"
-            ) from None
+            raise _missing(asset, window) from None
         except (OSError, pa.ArrowException) as error:
             raise StateError(
                 f"the frame {path} is damaged ({type(error).__name__}): materialise {asset} for that window again"
@@ -215,3 +224,7 @@ class FrameStore:
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
         else:
             self._filesystem.makedirs(folder, exist_ok=True)
+
+
+def _missing(asset: str, window: Window) -> StateError:
+    return StateError(f"{asset} has no frame for {window}: materialise {asset} for that window first")

@@ -47,15 +47,23 @@ class SyncContext:
     clock: Callable[[], datetime] = field(default=utc_now)
     allow_deletes: bool = False
     sleep: Callable[[float], None] = field(default=time.sleep)
+    _tallies: dict[tuple[str, Window], tuple[str, Tally]] = field(default_factory=dict, repr=False)
 
     def tally(self, asset: str, window: Window) -> Tally:
         """Return what is counted of a stored frame, read piece by piece, and whether it keeps its contract.
 
+        A file is counted once, as long as nobody writes another in its place.
+
         Raises:
             StateError: There is no such frame, or its file is damaged.
         """
-        pieces = self.frames.pieces(asset, window, rows=TALLIED_AT_ONCE)
-        return tally_of(asset, pieces, self.settings.sync.max_held_share)
+        file = self.frames.fingerprint(asset, window)
+        counted, tally = self._tallies.get((asset, window), ("", None))
+        if tally is None or counted != file:
+            pieces = self.frames.pieces(asset, window, rows=TALLIED_AT_ONCE)
+            tally = tally_of(asset, pieces, self.settings.sync.max_held_share)
+            self._tallies[asset, window] = (file, tally)
+        return tally
 
 
 def check_frame(asset: str, frame: pd.DataFrame, max_held_share: float) -> None:

@@ -79,6 +79,7 @@ class Tally:
         """
         if repeated := len(self._keys) - len(np.unique(np.frombuffer(self._keys, dtype=np.uint64))):
             raise ContractError(f"{self.asset} breaks its contract: crm_id, version: repeated ({repeated})")
+        self._keys = array("Q")  # of no more use, and as long as the frame
         held = self.held_share
         if self.rows >= FEW_ROWS and held > max_held_share:
             raise ContractError(
