@@ -22,7 +22,7 @@ test: $(VENV)/installed-dev ## the whole test suite
 
 chaos: export CHAOS_SEED ?= $(shell date +%s)
 chaos: $(VENV)/installed-dev ## kills and faults without end: nothing lost, nothing twice (minutes)
-	@$(BIN)/python -m pytest -m chaos --numprocesses 2 contact_sync_tests/chaos
+	@$(BIN)/python -m pytest -m chaos --numprocesses 2 contact_sync_tests/chaos contact_sync_tests
 
 lint: $(VENV)/installed-dev ## ruff and the import contract
 	$(BIN)/ruff format --check .

@@ -11,6 +11,7 @@ from contact_sync.simulator.server import TwinServer
 from contact_sync_tests.chaos import story
 from contact_sync_tests.chaos.conftest import SEED, Tell
 from contact_sync_tests.chaos.life import Aftermath, Life
+from contact_sync_tests.thorough import thorough
 
 LIVES = 24
 
@@ -69,7 +70,7 @@ def assert_unharmed(life: Life, undisturbed: Aftermath, tell: Tell) -> Aftermath
     return left
 
 
-@pytest.mark.parametrize("backend", DEATHS)
+@pytest.mark.parametrize("backend", thorough(DEATHS, quick=1))
 def test_after_a_dozen_deaths_all_is_as_if_there_had_been_none(
     begin: Begin, undisturbed: Aftermath, tell: Tell, backend: str
 ) -> None:

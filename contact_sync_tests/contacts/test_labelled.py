@@ -19,6 +19,7 @@ from contact_sync.contacts.identity import Directory
 from contact_sync.contacts.planning import make_plan
 from contact_sync.contacts.rules import same_name
 from contact_sync_tests.contacts.builders import SOURCE, column, normalized, record
+from contact_sync_tests.thorough import thorough
 
 PEOPLE = 9_000
 SIZE = 20_000
@@ -136,7 +137,7 @@ def can_be_found(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return bool(reached) and same_name(one, other)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", thorough([1, 2], quick=1))
 def test_nobody_is_taken_for_somebody_else_and_most_are_found(seed: int) -> None:
     rows = labelled(seed)
     contacts = linked(rows)

@@ -60,7 +60,7 @@ written = st.builds(
 
 
 @pytest.mark.usefixtures("_always_easy")
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(
     raws=st.lists(written, max_size=6),
     where=st.lists(st.sampled_from(["DE", "US", "IT", "BR", "KR", "SE", "RU", "AU", "AG", "NL"]), max_size=2).map(

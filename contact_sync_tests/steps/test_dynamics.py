@@ -23,6 +23,7 @@ from contact_sync_tests.steps.crms import (
     synced,
 )
 from contact_sync_tests.steps.world import FREQUENCY, Clock, moment, number_of_now, window
+from contact_sync_tests.thorough import thorough
 
 PEOPLE = 450
 
@@ -42,14 +43,16 @@ def sync(crm: DynamicsCrm, twin: TwinServer, tmp_path: Path, clock: Clock) -> It
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        Faults(lost=1, at_most={"lost": 2}),
-        Faults(reset=1, at_most={"reset": 2}),
-        Faults(throttled=1, at_most={"throttled": 3}),
-        Faults(server_error=1, server_error_html=True, at_most={"server_error": 3}),
-        Faults(token_revoked=1, at_most={"token_revoked": 1}),
-    ],
-    ids=["lost", "reset", "throttled", "html", "token"],
+    thorough(
+        [
+            Faults(lost=1, at_most={"lost": 2}),
+            Faults(reset=1, at_most={"reset": 2}),
+            Faults(throttled=1, at_most={"throttled": 3}),
+            Faults(server_error=1, server_error_html=True, at_most={"server_error": 3}),
+            Faults(token_revoked=1, at_most={"token_revoked": 1}),
+        ],
+        ["lost", "reset", "throttled", "html", "token"],
+    ),
 )
 def test_a_page_lost_in_the_middle_of_a_window_loses_nobody(
     sync: SyncElsewhere, crm: DynamicsCrm, fault: Faults, monkeypatch: pytest.MonkeyPatch
@@ -77,7 +80,7 @@ def test_a_page_that_was_left_out_is_missed_by_the_count(sync: SyncElsewhere, cr
     assert synced(sync) == people
 
 
-@pytest.mark.parametrize("kind", ["html", "lost", "foreign link", "no role"])
+@pytest.mark.parametrize("kind", thorough(["html", "foreign link", "lost", "no role"]))
 def test_an_environment_that_cannot_be_read_leaves_the_window_open_and_a_later_run_catches_up(
     sync: SyncElsewhere, crm: DynamicsCrm, kind: str
 ) -> None:
@@ -101,7 +104,7 @@ def test_an_environment_that_cannot_be_read_leaves_the_window_open_and_a_later_r
     assert (sync.committed(), synced(sync)) == ([window(0)], people)
 
 
-@pytest.mark.parametrize("late", [timedelta(minutes=5), timedelta(hours=1), timedelta(hours=3)])
+@pytest.mark.parametrize("late", thorough([timedelta(minutes=5), timedelta(hours=3), timedelta(hours=1)]))
 def test_a_late_commit_or_a_row_dated_back_is_found_and_delivered(
     sync: SyncElsewhere, crm: DynamicsCrm, clock: Clock, late: timedelta
 ) -> None:
@@ -122,9 +125,8 @@ def test_a_late_commit_or_a_row_dated_back_is_found_and_delivered(
 def test_two_thousand_contacts_of_one_timestamp_are_all_there(sync: SyncElsewhere, crm: DynamicsCrm) -> None:
     """As a bulk edit leaves them; a page holds fewer."""
     people = {person(crm, number) for number in range(2_000)}
-    assert sync.sync(0) == {"created": 2_000}
-    assert synced(sync) == people
-    assert sync.writes(lambda: sync.sync(0)) == 0
+    sync.read(0)
+    assert set(sync.context.frames.read("normalized_contacts", window(0))["crm_id"]) == people
 
 
 @pytest.mark.parametrize("days", [6, 8])

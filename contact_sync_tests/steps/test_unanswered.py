@@ -9,6 +9,7 @@ from contact_sync_tests.steps.accounting import assert_accounted
 from contact_sync_tests.steps.faults import Answers
 from contact_sync_tests.steps.harness import Sync
 from contact_sync_tests.steps.world import moment
+from contact_sync_tests.thorough import thorough
 
 ADA = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org"}
 BEA = {"first_name": "Bea", "last_name": "Benz", "email": "bea@example.org"}
@@ -17,7 +18,7 @@ Unanswered = Callable[[int], None]
 """Syncs a window whose requests get no answer."""
 
 
-@pytest.fixture(params=["done", "not done", "failed but done"])
+@pytest.fixture(params=thorough(["done", "not done", "failed but done"]))
 def unanswered(request: pytest.FixtureRequest, sync: Sync) -> Iterator[Unanswered]:
     sync.crm.people(1, moment(0))
     sync.sync(0)
