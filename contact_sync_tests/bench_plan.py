@@ -27,7 +27,7 @@ from sqlalchemy import Connection, Row, select
 from contact_sync.contacts.fields import Contact
 from contact_sync.contacts.identity import Link, business_key
 from contact_sync.contacts.schemas import records
-from contact_sync.state.store import Delivery
+from contact_sync.state.delivery import Delivery
 from contact_sync.state.tables import CONTACT_LINK, MIRROR_IDENTIFIER
 from contact_sync.steps.context import SyncContext, open_sync
 from contact_sync.steps.extract import extract

@@ -169,10 +169,7 @@ class Directory:
             self._once_linked.add(link.contact)
 
     def learn_unanswered(self, link: Link) -> None:
-        """Add a record as a request carried it whose answer is not known: perhaps its contact has become that.
-
-        They come in the CRM's order. One that was to be taken off its contact carries no fields.
-        """
+        """Add a record as a request without an answer carried it, oldest first; without fields, to take it off."""
         contact = str(link.contact)
         self._unanswered[contact].append(link)
         self._sent[link.record].append(link)

@@ -161,7 +161,9 @@ class _Planner:
         if match.candidates:
             reason = f"the {match.rule} rule finds {len(match.candidates)} contacts"
             return Decision(row, "hold", rule=match.rule, candidates=match.candidates, reason=reason)
-        own = f"{NEW}{left if left and left.startswith(NEW) else row['crm_id']}"
+        own = f"{NEW}{row['crm_id']}"
+        if own == left:  # which may be there, and others' from now on
+            own = f"{NEW}{own}"
         contact = match.contact or own
         link = self._keyed(replace(link, contact=contact))
         action = "create" if contact == own else "merge"

@@ -96,6 +96,16 @@ class Known:
         return external_ids([*self.before, *self.unanswered])
 
     @property
+    def sent(self) -> Sequence[Link]:
+        """The unanswered records without those that were to be taken off it: they may be other contacts by now."""
+        return [link for link in self.unanswered if link.fields]
+
+    @property
+    def found_by(self) -> tuple[ExternalId, ...]:
+        """The external ids by which it is found."""
+        return external_ids([*self.before, *self.sent])
+
+    @property
     def filled(self) -> set[str]:
         """The fields that its records have, or may have, filled."""
         return {name for link in (*self.before, *self.unanswered) for name in link.fields}
@@ -166,7 +176,9 @@ def request_for(
     kept = [one for other in (known, *absorbed) for one in other.kept] if release else []
     request = ContactRequest(
         "upsert",
-        matching=_first(MAX_MATCHING, [*had, *ids, *(one for other in absorbed for one in other.ids)]),
+        matching=_first(
+            MAX_MATCHING, [*known.found_by, *ids, *(one for other in absorbed for one in other.found_by)]
+        ),
         external_ids=_first(MAX_EXTERNAL_IDS, [*ids, *kept]),
         contact=_doubtful(known) | new,
         clear=_cleared(known, absorbed, new),
@@ -207,8 +219,8 @@ def _farewell(known: Known) -> ContactRequest | None:
     """Return the request for a contact without records; without an id it is found by what it was sent with."""
     if known.seen and (known.seen.adopted or not (known.before or known.seen.ours)):
         return ContactRequest("leave", matching=known.ids)
-    if known.before or known.unanswered:
-        return ContactRequest("remove", matching=external_ids(known.unanswered))
+    if known.before or known.sent:
+        return ContactRequest("remove", matching=external_ids(known.sent))
     return None
 
 

@@ -5,7 +5,7 @@ What belongs here: queries over `tables`. What the answers mean belongs to the d
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -21,6 +21,7 @@ from contact_sync.state import lookup, mirror
 from contact_sync.state import retries as retry_queue
 from contact_sync.state.bulk import among, chunks, upsert
 from contact_sync.state.database import open_database, reading, transaction
+from contact_sync.state.delivery import Delivery
 from contact_sync.state.ledger import Ledger
 from contact_sync.state.lock import delivery_lock
 from contact_sync.state.retries import QueueDepth, QueueState
@@ -28,38 +29,6 @@ from contact_sync.state.tables import AUDIT, CONTACT_LINK, EXTERNAL_ORGANIZATION
 from contact_sync.state.tombstones import Tombstones
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What one batch of requests changed; stored in one transaction, so that a crash repeats it whole.
-
-    Attributes:
-        links: The versions that are now delivered.
-        touched: The Genesys contacts that were written or removed.
-        renamed: Contacts in whose place Genesys answered with another: (old id, new id).
-        audit: Rows of the audit table.
-        retries: Rows of the retry queue; `attempts` counts those of this delivery only.
-        settled: Versions that need no attempt any more though no link says so, such as one that a newer delivered
-            version made stale: the record and its modified_at. They, as the links' versions, leave the queue.
-        adopted: Those of the touched contacts that were in Genesys before us.
-        missing: Contacts that turned out to be gone from Genesys.
-        answered: Contacts, as they were sent, that are now known to be as they should be.
-        refused: Records, as they were sent, whose request Genesys has refused.
-        released: Contacts, and records that they have lost; what has become of these is not known yet.
-    """
-
-    links: Sequence[Link] = ()
-    touched: Collection[str] = ()
-    renamed: Sequence[tuple[str, str]] = ()
-    audit: Sequence[Row] = field(default=(), repr=False)
-    retries: Sequence[Row] = field(default=(), repr=False)
-    settled: Sequence[tuple[RecordId, datetime]] = ()
-    adopted: Collection[str] = ()
-    missing: Collection[str] = ()
-    answered: Sequence[str] = ()
-    refused: Sequence[Link] = ()
-    released: Sequence[tuple[str, RecordId]] = ()
 
 
 class Store:

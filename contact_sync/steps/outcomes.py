@@ -5,7 +5,6 @@ when, belongs to `sending`.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,16 +14,15 @@ import pandas as pd
 
 from contact_sync.contacts.decisions import DELETE_GRACE, HIDDEN
 from contact_sync.contacts.identity import NEW, Link, RecordId
-from contact_sync.contacts.requests import ContactRequest
 from contact_sync.contacts.schemas import CRM_PREFIX, GENESYS_UPSERTS, frame_of, records
 from contact_sync.contacts.window import Window
 from contact_sync.genesys.answers import ItemResult
 from contact_sync.state.database import StateError
-from contact_sync.state.store import Delivery
+from contact_sync.state.delivery import Delivery
 from contact_sync.steps.backoff import next_attempt
 from contact_sync.steps.context import SyncContext
+from contact_sync.steps.tasks import Row, Task
 
-Row = dict[str, Any]
 Version = tuple[str, str]
 
 GONE_FROM_GENESYS = "gone.from.genesys"  # was to be adopted: the next attempt looks for another, or makes one
@@ -39,25 +37,6 @@ _OUTCOME_OF = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One contact of a plan: the accepted rows that are it, and what is sent for it, if anything.
-
-    Attributes:
-        contact: Its id; empty for rows that were deleted before they were ever delivered.
-        lead: The row that carries the request, or the first one; another contact's if a record leaves this one.
-        rows: The rows that are the contact.
-        request: What is sent for it.
-        leaving: The rows of records that are another contact from now on: with the request this one loses them.
-    """
-
-    contact: str
-    lead: Row
-    rows: Sequence[Row] = ()
-    request: ContactRequest | None = None
-    leaving: Sequence[Row] = ()
-
-
 @dataclass(slots=True)
 class _Ending:
     outcome: str
@@ -65,28 +44,6 @@ class _Ending:
     reason: str | None = None
     status: int | None = None
     correlation_id: str | None = None
-
-
-def tasks_of(plan: pd.DataFrame) -> list[Task]:
-    """Return the contacts that a plan touches, in the plan's order."""
-    rows: dict[str, list[Row]] = defaultdict(list)
-    for row in records(plan.loc[plan["accepted"]]):
-        rows[row.get("contact", "")].append(row)
-    tasks = [task for contact, members in rows.items() for task in _tasks(contact, members)]
-    leaving: dict[str, list[Row]] = defaultdict(list)
-    for task in tasks:
-        for left in task.request.leaves if task.request else ():
-            leaving[left] += task.rows
-    return [replace(task, leaving=leaving[task.contact]) if task.contact in leaving else task for task in tasks]
-
-
-def _tasks(contact: str, rows: Sequence[Row]) -> Iterator[Task]:
-    """Yield a contact's task, after those of the contacts that its records leave."""
-    lead = next((row for row in rows if "request" in row), rows[0])
-    request = ContactRequest.from_json(lead["request"]) if "request" in lead else None
-    for left, its_request in (request.first if request else {}).items():
-        yield Task(left, lead, request=its_request)
-    yield Task(contact, lead, rows, request)
 
 
 class Origin(Protocol):

@@ -20,8 +20,8 @@ from contact_sync.contacts.normalizing import normalize as normalize_frame
 from contact_sync.contacts.schemas import OUTCOMES, records
 from contact_sync.contacts.window import Window
 from contact_sync.crm.source import Change, CrmUnavailableError
+from contact_sync.state.delivery import Delivery
 from contact_sync.state.frames import PIECE
-from contact_sync.state.store import Delivery
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.extract import delta_of
 from contact_sync.steps.match import plan_rows

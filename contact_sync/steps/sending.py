@@ -22,8 +22,9 @@ from contact_sync.state.bulk import chunks
 from contact_sync.steps.context import SyncContext
 from contact_sync.steps.custom_fields import CustomFields
 from contact_sync.steps.organizations import Found, Organizations, account_of, names_of
-from contact_sync.steps.outcomes import GONE_FROM_GENESYS, Outcomes, Task, tasks_of
+from contact_sync.steps.outcomes import GONE_FROM_GENESYS, Outcomes
 from contact_sync.steps.sources import external_source
+from contact_sync.steps.tasks import Task, tasks_of
 
 MAX_FAILED_BATCHES = 3
 """After this many batches in a row that Genesys did not answer, the rest is left for the next run."""

@@ -14,7 +14,8 @@ from contact_sync.orchestration.resources import sync_resource
 from contact_sync.orchestration.retries import build_retry_sensor
 from contact_sync.settings import load_settings
 from contact_sync.state.database import open_database
-from contact_sync.state.store import Delivery, Store
+from contact_sync.state.delivery import Delivery
+from contact_sync.state.store import Store
 from contact_sync_tests.orchestration.harness import checks, failures, metadata, run, run_retry
 from contact_sync_tests.project import Project
 from contact_sync_tests.state.stored import NOW

@@ -6,7 +6,8 @@ from sqlalchemy import Engine, Table, select
 
 from contact_sync.contacts.identity import Link
 from contact_sync.contacts.window import Window
-from contact_sync.state.store import Delivery, Store
+from contact_sync.state.delivery import Delivery
+from contact_sync.state.store import Store
 from contact_sync_tests.contacts.builders import moment
 
 NOW = moment(60)

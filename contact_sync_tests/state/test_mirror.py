@@ -7,8 +7,9 @@ from sqlalchemy import Engine
 
 from contact_sync.contacts.identity import Directory, Match
 from contact_sync.contacts.seen import KEY, Seen
+from contact_sync.state.delivery import Delivery
 from contact_sync.state.mirror import Scan
-from contact_sync.state.store import Delivery, Store
+from contact_sync.state.store import Store
 from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, MIRROR_IDENTIFIER
 from contact_sync_tests.contacts.builders import link, person
 from contact_sync_tests.state.stored import NOW, deliver, rows_of

@@ -17,8 +17,9 @@ from contact_sync.contacts.window import Window
 from contact_sync.crm.source import Change, Stamp
 from contact_sync.crm.sql import SqlSource
 from contact_sync.state.database import open_database
+from contact_sync.state.delivery import Delivery
 from contact_sync.state.frames import FrameStore
-from contact_sync.state.store import Delivery, Store
+from contact_sync.state.store import Store
 from contact_sync.state.tables import CONTACT_LINK
 from contact_sync.steps.audit import Audited, audit
 from contact_sync.steps.context import SyncContext

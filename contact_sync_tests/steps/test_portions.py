@@ -14,8 +14,8 @@ from contact_sync.contacts.identity import Link
 from contact_sync.contacts.schemas import DEDUP_MATCHES, NORMALIZED_CONTACTS, check, frame_of
 from contact_sync.contacts.seen import Seen
 from contact_sync.simulator.server import TwinServer
+from contact_sync.state.delivery import Delivery
 from contact_sync.state.mirror import Scan
-from contact_sync.state.store import Delivery
 from contact_sync.state.tables import CONTACT_LINK, GENESYS_MIRROR, IN_FLIGHT, MIRROR_IDENTIFIER
 from contact_sync.steps import match
 from contact_sync.steps.context import SyncContext
