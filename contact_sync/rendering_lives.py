@@ -137,6 +137,8 @@ def _facts(told: Mapping[str, Any]) -> RenderableType:
 def _standing(told: Mapping[str, Any]) -> str:
     if told["contact"]:
         return f"is the Genesys contact {told['contact']}"
+    if told["fields"]:
+        return "has left its contact to be another one, which is not delivered yet"
     return "was deleted" if told["delivered_version"] else "was never delivered"
 
 

@@ -6,13 +6,15 @@ is gone is the judgement of `steps.gone`; what becomes of its contact is up to t
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import ColumnElement, Engine, func, select
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from contact_sync.contacts.window import Window
 from contact_sync.state.bulk import among, upsert
 from contact_sync.state.database import reading, transaction
-from contact_sync.state.tables import CONTACT_LINK, DELETE_FEED, TOMBSTONE
+from contact_sync.state.tables import CONTACT_LINK, DELETE_FEED, IN_FLIGHT, TOMBSTONE
 
 PAGE = 10_000
 """Links read at once where all are read."""
@@ -59,23 +61,30 @@ class Tombstones:
     def deletable(self, source: str, ids: Collection[str]) -> dict[str, datetime]:
         """Return which records of `ids` are a contact and not found gone yet, each with its delivered modified_at.
 
-        One that was found gone, came back and was delivered since counts anew.
+        One that was found gone, came back and was delivered since counts anew; so does one that was sent without
+        an answer, by what was sent.
         """
-        link, stone = CONTACT_LINK.c, TOMBSTONE.c
-        found = (
-            select(stone.crm_id)
-            .where(stone.source == link.source, stone.crm_id == link.crm_id, stone.found_at > link.modified_at)
-            .exists()
-        )
+        deletable: dict[str, datetime] = {}
         with reading(self._engine) as connection:
-            query = select(link.crm_id, link.modified_at).where(
-                link.source == source, link.contact.is_not(None), among(connection, link.crm_id, ids), ~found
-            )
-            return dict(map(tuple, connection.execute(query)))
+            for of in (CONTACT_LINK.c, IN_FLIGHT.c):
+                its = (of.source == source, of.contact.is_not(None), among(connection, of.crm_id, ids))
+                query = select(of.crm_id, of.modified_at).where(*its, ~_found_gone_after(of))
+                for crm_id, modified_at in connection.execute(query):
+                    deletable[crm_id] = max(modified_at, deletable.get(crm_id, modified_at))
+        return deletable
 
     def linked(self, source: str) -> Iterator[Sequence[str]]:
-        """Yield the ids of all records that are a contact, page by page, each read in a transaction of its own."""
-        link = CONTACT_LINK.c
+        """Yield the ids of all records that are a contact, page by page, each read in a transaction of its own.
+
+        Those that were sent without an answer come first, and perhaps again.
+        """
+        link, sent = CONTACT_LINK.c, IN_FLIGHT.c
+        with reading(self._engine) as connection:
+            in_doubt = (
+                connection.execute(select(sent.crm_id).where(sent.source == source).distinct()).scalars().all()
+            )
+        if in_doubt:
+            yield in_doubt
         query = (
             select(link.crm_id)
             .where(link.source == source, link.contact.is_not(None))
@@ -91,3 +100,10 @@ class Tombstones:
             if len(page) < PAGE:
                 return
             after = query.where(link.crm_id > page[-1])
+
+
+def _found_gone_after(of: ReadOnlyColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Return the condition that a record was found gone after the version of a row of links."""
+    stone = TOMBSTONE.c
+    its = (stone.source == of.source, stone.crm_id == of.crm_id, stone.found_at > of.modified_at)
+    return select(stone.crm_id).where(*its).exists()

@@ -1,7 +1,9 @@
 """The life of a record, as it is put together from frames and state."""
 
 import pytest
+from rich.console import Console
 
+from contact_sync.rendering_lives import explanation_tables
 from contact_sync.steps.explain import Explanation, explain, understand
 from contact_sync_tests.steps.faults import Answers
 from contact_sync_tests.steps.harness import Sync
@@ -136,3 +138,17 @@ def test_of_a_stranger_nothing_is_known(sync: Sync) -> None:
     sync.sync(0)
     for text in ("nobody", "nobody@example.com", "+49 30 999999", ""):
         assert life(sync, text) == Explanation([], [])
+
+
+def test_a_record_between_two_contacts_is_not_told_as_deleted(sync: Sync) -> None:
+    for crm_id in "ab":
+        sync.crm.put(crm_id, moment(0), **ADA)
+    sync.sync(0)
+    answers = Answers(sync.session)
+    answers.refuse_items('"firstName": "Bert"', 503, "service.unavailable", retryable=True)
+    sync.crm.put("b", moment(1), **BERT, email="bert@example.org")
+    assert sync.sync(1) == {"queued": 1}
+    console = Console(record=True, width=200)
+    with console.capture() as told:
+        console.print(explanation_tables(life(sync, "b"), values=False))
+    assert "has left its contact to be another one, which is not delivered yet" in told.get()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from contact_sync.crm.source import CrmUnavailableError, DeleteFeedExpiredError, Deletions
+from contact_sync.simulator.faults import Faults
 from contact_sync.steps import pipeline
 from contact_sync.steps.gone import Reconciled, follow_feed, reconcile
 from contact_sync_tests.steps.accounting import assert_accounted
@@ -113,6 +114,23 @@ def test_one_that_vanishes_came_back_and_vanishes_again_is_deleted_again(people:
         people.crm.people(1, people.clock.now, first=3)
         people.sync(number_of_now(people))
         assert len(people.contacts()) == 10
+
+
+def test_one_that_vanishes_after_a_request_without_an_answer_leaves_nobody_behind(people: Sync) -> None:
+    sync = people
+    sync.crm.put("late", moment(1), first_name="Late", last_name="Comer", email="late@example.org")
+    sync.twin.faults = Faults(item_error_done=1)
+    sync.sync(1)
+    sync.twin.faults = Faults()
+    assert "late" in {one for held in sync.contacts() for one in held.records}
+    erase(sync, "late")
+    sync.later(hours=1)
+    assert sync.retry() == {"dead": 1}
+    assert reconcile(sync.context).gone == 1
+    sync.sync(number_of_now(sync))
+    assert "late" not in {one for held in sync.contacts() for one in held.records}
+    assert (sync.queue(), sync.table("in_flight")) == ({}, [])
+    assert reconcile(sync.context).gone == 0
 
 
 def test_the_delete_waits_for_its_grace_period_as_any(sync: Sync) -> None:
