@@ -234,9 +234,17 @@ def _sources(task: Task) -> Iterator[str]:
 
 
 def _waves(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
-    """Yield first what nothing has to precede: a record gets its contact once the old one has let it go."""
-    yield [task for task in tasks if not _left(task)]
-    yield [task for task in tasks if _left(task)]
+    """Yield first what nothing has to precede: a record gets its contact once the old one has let it go.
+
+    Contacts that wait for each other go together, in the plan's order.
+    """
+    waiting = list(tasks)
+    while waiting:
+        contacts = {task.contact for task in waiting}
+        ready = [task for task in waiting if contacts.isdisjoint(_left(task))] or waiting
+        yield ready
+        sent = {task.contact for task in ready}
+        waiting = [task for task in waiting if task.contact not in sent]
 
 
 def _left(task: Task) -> Sequence[str]:

@@ -27,6 +27,11 @@ def one(sync: Sync) -> Sync:
     return sync
 
 
+def named(sync: Sync) -> list[tuple[set[str], str]]:
+    """Return the records of each contact, and its first name."""
+    return [(set(one.records), one.fields["firstName"]) for one in sync.contacts()]
+
+
 def correct(sync: Sync, number: int, **columns: object) -> None:
     sync.crm.put("b", moment(number), **GRACE | {"work_phone": "+4930999999"} | columns)
 
@@ -194,3 +199,37 @@ def test_three_records_leave_one_contact_at_once(one: Sync) -> None:
     assert sync.sync(1) == {"created": 3}
     assert sorted(map(sorted, sync.records().values())) == [["a"], ["b"], ["c"], ["d"]]
     assert_accounted(sync, 1)
+
+
+def test_a_contact_that_gets_a_record_and_loses_one_lets_it_go_first(sync: Sync) -> None:
+    for crm_id in "ab":
+        sync.crm.put(crm_id, moment(0), **ADA)
+    for crm_id in "cd":
+        sync.crm.put(crm_id, moment(0), **GRACE)
+    sync.sync(0)
+    sync.crm.put("a", moment(1), first_name="Bea", last_name="Benz", email="bea@example.org")
+    sync.crm.put("c", moment(1, 20), **ADA)
+    sync.sync(1)
+    assert named(sync) == [({"a"}, "Bea"), ({"b", "c"}, "Ada"), ({"d"}, "Grace")]
+    assert silent(sync, 0, 1)
+
+
+@pytest.mark.parametrize("order", [(10, 20), (20, 10)])
+def test_two_records_change_places(sync: Sync, order: tuple[int, int]) -> None:
+    for crm_id in "ab":
+        sync.crm.put(crm_id, moment(0), **ADA)
+    for crm_id in "cd":
+        sync.crm.put(crm_id, moment(0), **GRACE)
+    sync.sync(0)
+    sync.crm.put("a", moment(1, order[0]), **GRACE)
+    sync.crm.put("c", moment(1, order[1]), **ADA)
+    sync.sync(1)
+    assert named(sync) == [({"a", "d"}, "Grace"), ({"b", "c"}, "Ada")]
+    assert silent(sync, 0, 1)
+    for crm_id in "bd":
+        sync.crm.delete(crm_id, moment(2))
+    sync.sync(2)
+    for crm_id in "ac":
+        sync.crm.put(crm_id, moment(3), city="London")
+    sync.sync(3)
+    assert named(sync) == [({"a"}, "Grace"), ({"c"}, "Ada")]
