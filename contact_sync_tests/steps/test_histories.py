@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -90,6 +90,18 @@ class Writable(Protocol):
         ...
 
 
+E = TypeVar("E")
+E_contra = TypeVar("E_contra", contravariant=True)
+
+
+class Living(Protocol[E_contra]):
+    """What events happen to."""
+
+    def live(self, number: int, events: Sequence[E_contra]) -> None:
+        """Let the events of a window happen."""
+        ...
+
+
 class History:
     """Lets events happen in the CRM, and remembers the records as they are."""
 
@@ -130,7 +142,7 @@ class History:
 
     def _write(self, record: Record) -> None:
         state = {"is_deleted": int(record.deleted), "merged_into": record.merged_into}
-        self._crm.put(record.crm_id, record.at, **_person(record.person), **record.columns, **state)
+        self._crm.put(record.crm_id, record.at, **somebody(record.person), **record.columns, **state)
         if record not in self.records:
             self.records.append(record)
 
@@ -144,7 +156,7 @@ class History:
                 for column, target in FIELDS.items()
             }
             if living:
-                who = _person(person)
+                who = somebody(person)
                 said |= {"firstName": who["first_name"], "lastName": "Lovelace", "workEmail": who["email"]}
                 yield (
                     frozenset(one.crm_id for one in living),
@@ -152,7 +164,7 @@ class History:
                 )
 
 
-def _person(number: int) -> dict[str, str]:
+def somebody(number: int) -> dict[str, str]:
     name = ("ada", "grace", "bea", "cleo", "dora", "emma", "flora", "gwen", "hedy", "ines", "jane", "kate", "lea")[
         number
     ]
@@ -253,7 +265,7 @@ def test_every_order_ends_with_the_same_contacts_and_then_falls_silent(
 
 
 def live_through(
-    sync: Sync, lived: History, history: list[list[Event]], early: set[int], turns: list[tuple[str, int]], way: Way
+    sync: Sync, lived: Living[E], history: list[list[E]], early: set[int], turns: list[tuple[str, int]], way: Way
 ) -> None:
     for number, happened in enumerate(history):
         lived.live(number, happened)
