@@ -179,8 +179,10 @@ class FrameStore:
         Raises:
             StateError: There is none.
         """
+        path = self.path(asset, window)
+        self._filesystem.invalidate_cache(path)  # another process may have written since it was listed
         try:
-            return str(self._filesystem.ukey(self.path(asset, window)))
+            return str(self._filesystem.ukey(path))
         except FileNotFoundError:
             raise _missing(asset, window) from None
 

@@ -301,3 +301,47 @@ def test_two_writers_of_one_frame_do_not_mix(root: str) -> None:
         for number, file in enumerate((one, other, one, other)):
             file.append(frame(number))
     assert store.read(ASSET, WINDOW)["crm_id"].tolist() == ["0", "2"]  # the one that ended last
+
+
+def test_a_frame_that_takes_the_place_of_another_has_another_fingerprint(root: str) -> None:
+    store = FrameStore(root, "crm")
+    with pytest.raises(StateError, match="has no frame"):
+        store.fingerprint(ASSET, WINDOW)
+    store.write(ASSET, WINDOW, frame(1))
+    first = store.fingerprint(ASSET, WINDOW)
+    assert FrameStore(root, "crm").fingerprint(ASSET, WINDOW) == first
+    store.write(ASSET, WINDOW, frame(1))
+    assert store.fingerprint(ASSET, WINDOW) != first
+
+
+class Listed(MemoryFileSystem):  # type: ignore[misc] -- untyped
+    """Remembers what it was told of a file, as object stores do, until it is told to forget."""
+
+    protocol = "listed"
+    cachable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, object] = {}
+
+    def info(self, path: str, **options: object) -> object:
+        if path not in self._told:
+            self._told[path] = super().info(path, **options)
+        return self._told[path]
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self._told.pop(str(path), None)
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.replace("listed://", "memory://")))
+
+
+def test_a_fingerprint_is_not_taken_from_an_old_listing() -> None:
+    fsspec.register_implementation("listed", Listed, clobber=True)
+    root = f"{uuid.uuid4().hex}/frames"
+    ours, theirs = FrameStore(f"listed://{root}", "crm"), FrameStore(f"memory://{root}", "crm")
+    theirs.write(ASSET, WINDOW, frame(1))
+    first = ours.fingerprint(ASSET, WINDOW)
+    theirs.write(ASSET, WINDOW, frame(1))
+    assert ours.fingerprint(ASSET, WINDOW) != first

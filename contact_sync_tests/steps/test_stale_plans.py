@@ -1,7 +1,7 @@
 """A stored plan is carried out only while it is still right, whoever delivered what since it was made."""
 
 from contact_sync_tests.steps.harness import Sync
-from contact_sync_tests.steps.world import moment
+from contact_sync_tests.steps.world import moment, window
 
 ADA = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.org"}
 
@@ -114,3 +114,13 @@ def test_a_record_that_gained_an_address_nobody_had_to_be_told_of_is_recognised_
     sync.crm.put("c", moment(1), first_name="Ada", last_name="Lovelace", mobile_phone="+4915187654321")
     sync.sync(1)
     assert [one.records for one in sync.contacts()] == [{"a", "b", "c"}]
+
+
+def test_a_file_is_counted_once_and_another_in_its_place_anew(sync: Sync) -> None:
+    sync.crm.people(2, moment(0))
+    sync.read(0)
+    counted = sync.context.tally("crm_delta", window(0))
+    assert sync.context.tally("crm_delta", window(0)) is counted
+    sync.crm.people(1, moment(0), first=2)
+    sync.read(0)
+    assert (counted.rows, sync.context.tally("crm_delta", window(0)).rows) == (2, 3)
