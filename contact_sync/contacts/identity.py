@@ -143,11 +143,10 @@ class Directory:
 
     def company(self, contact: str) -> list[Link]:
         """Return the links of the records that are this contact, and what those say that may have become it."""
-        newest = [link for link in self.unanswered(contact) if link is self.sent(link.record)]
-        known = {link.record: self.link(link.record) for link in newest}
-        perhaps = [link for link in newest if (old := known[link.record]) is None or old.age < link.age]
         members = self.members(contact)
-        return [*members, *(link for link in perhaps if link.record not in {one.record for one in members})]
+        there = {link.record for link in members}
+        perhaps = (link for link in self.unanswered(contact) if link.record not in there)
+        return [*members, *filter(self._is_newest, perhaps)]
 
     def contact_of(self, record: RecordId) -> str | None:
         """Return a contact that a record is, or may be by a request without an answer; of several the first."""
@@ -209,6 +208,11 @@ class Directory:
         """Return the contacts that a record is part of, or may be: that of its link, then as it was last sent."""
         links = [self.link(record), *reversed(self._sent.get(record, ()))]
         return list(dict.fromkeys(link.contact for link in links if link and link.contact))
+
+    def _is_newest(self, sent: Link) -> bool:
+        """Whether nothing newer is known of a record than what a request carried."""
+        known = self.link(sent.record)
+        return sent is self.sent(sent.record) and (known is None or known.age < sent.age)
 
     def put(self, link: Link) -> None:
         """Add or replace the link of a record."""

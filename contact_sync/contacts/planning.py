@@ -198,9 +198,10 @@ class _Planner:
         going = [one for one in places if all(link.record == record for link in self._directory.members(one))]
         survivor = self._survivor(row) if going else None
         if survivor:
-            self._absorb(going, str(survivor.contact))
-            merged = Decision(row, "merge", rule=CRM_MERGE, reason=reason)
-            return self._settle(merged, str(survivor.contact), tombstone)
+            into = str(survivor.contact)
+            for contact in going:
+                self.touched.absorb(contact, into)
+            return self._settle(Decision(row, "merge", rule=CRM_MERGE, reason=reason), into, tombstone)
         if going and not self._earned(row["modified_at"]):
             return Decision(row, "delete", contact=places[0], rule=DELETE_GRACE, reason=WAITING)
         return self._settle(Decision(row, "delete", rule="link", reason=reason), places[0], tombstone)
@@ -215,13 +216,6 @@ class _Planner:
             followed.add(into)
             into = self._merges.get(into)
         return None
-
-    def _absorb(self, contacts: Sequence[str], into: str) -> None:
-        """Let the survivor's contact take in those of a record that was merged away."""
-        for contact in (*contacts, into):
-            self.touched.remember(contact)
-        for contact in contacts:
-            self.touched.absorb(contact, into)
 
     def _link(
         self,

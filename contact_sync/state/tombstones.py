@@ -79,10 +79,9 @@ class Tombstones:
         Those that were sent without an answer come first, and perhaps again.
         """
         link, sent = CONTACT_LINK.c, IN_FLIGHT.c
+        unanswered = select(sent.crm_id).where(sent.source == source).distinct()
         with reading(self._engine) as connection:
-            in_doubt = (
-                connection.execute(select(sent.crm_id).where(sent.source == source).distinct()).scalars().all()
-            )
+            in_doubt = connection.execute(unanswered).scalars().all()
         if in_doubt:
             yield in_doubt
         query = (
