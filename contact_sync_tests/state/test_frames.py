@@ -314,7 +314,7 @@ def test_a_frame_that_takes_the_place_of_another_has_another_fingerprint(root: s
     assert store.fingerprint(ASSET, WINDOW) != first
 
 
-class Listed(MemoryFileSystem):  # type: ignore[misc] -- untyped
+class Listed(MemoryFileSystem):  # type: ignore[misc]  # untyped
     """Remembers what it was told of a file, as object stores do, until it is told to forget."""
 
     protocol = "listed"
